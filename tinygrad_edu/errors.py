@@ -1,0 +1,77 @@
+"""Every exception the engine raises, with what it knows.
+
+Each is also the built-in exception that a NumPy or PyTorch user would catch. A message names the
+operation, the operands and the module it happened in, and says what would have worked.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TinygradError(Exception):
+    """The base of every exception this library raises on purpose."""
+
+
+class ShapeError(TinygradError, ValueError):
+    """Operands whose shapes don't fit the operation."""
+
+
+class DTypeError(TinygradError, TypeError):
+    """Data of a kind that the operation or the gradient cannot use."""
+
+
+class OperandError(TinygradError, TypeError):
+    """Something that is neither a node of the graph nor a number or array."""
+
+
+class GradientError(TinygradError, RuntimeError):
+    """A backward pass that cannot be run: no scalar, no graph, or a released one."""
+
+
+class GradientLostError(TinygradError, TypeError):
+    """A conversion to plain numbers that would cut the graph without saying so."""
+
+
+class IndexingError(TinygradError, IndexError):
+    """An index outside its axis, or of a kind that NumPy does not know."""
+
+
+class TargetError(TinygradError, ValueError):
+    """Class labels that are not integers in range."""
+
+
+class UnsupportedFunctionError(TinygradError, TypeError):
+    """A NumPy function that has no derivative rule here."""
+
+
+class UnknownNameError(TinygradError, ValueError):
+    """A name that is not in a list of known ones.
+
+    Args:
+        kind: what was looked up, such as ``"activation"``.
+        name: the name that was asked for.
+        known: the names that would have worked.
+    """
+
+    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        close = difflib.get_close_matches(str(name), self.known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        super().__init__(f"unknown {kind} {name!r}.{hint} Known: {', '.join(self.known)}.")
+
+
+class MissingExtraError(TinygradError, ImportError):
+    """An optional dependency that is not installed.
+
+    Args:
+        what: the feature that needs it, as the subject of a sentence.
+        package: the package that could not be imported.
+        extra: the extra of this distribution that brings it.
+    """
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs {package}, which is not installed: pip install 'tinygrad-edu[{extra}]'"
+        )

@@ -1,0 +1,215 @@
+"""What an op is, and the two ways to declare one.
+
+An op is a forward for floats, a forward for arrays, and one derivative rule per input. A rule
+takes ``(g, y, *inputs, **attrs)``, where ``g`` is ∂L/∂y, and returns ∂L/∂input; it uses operators
+and this library's functions only, so the one line serves floats, arrays and graph nodes alike.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.errors import OperandError, TinygradError
+from tinygrad_edu.graph import Node
+
+Rule = Callable[..., Any]
+
+# Every op that was declared, by name.
+OPS: dict[str, Op] = {}
+
+# The NumPy functions that an op stands for: np.tanh(tensor) looks itself up here.
+NUMPY_FUNCTIONS: dict[Callable[..., Any], Op] = {}
+
+
+class Op:
+    """An operation with its derivative rules; call it on floats, arrays, Values or Tensors.
+
+    Attributes:
+        name: the name it has as a function of this library.
+        symbol: what stands for it in a picture.
+        on_floats: the forward for Python floats, ``None`` for an op on arrays only.
+        on_arrays: the forward for ndarrays; returns ``(y, saved)`` if ``saves``.
+        rules: a derivative rule per input; ``None`` where no gradient flows.
+        saves: whether the forward keeps something for the rules, passed to them as ``saved``.
+        definition: the same function in terms of other ops, for a fused op.
+        defaults: the attributes with their default values, in the order of the call.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        symbol: str,
+        on_floats: Callable[..., float] | None,
+        on_arrays: Callable[..., Any],
+        rules: tuple[Rule | None, ...],
+        *,
+        saves: bool = False,
+        definition: Callable[..., Any] | None = None,
+        numpy: Callable[..., Any] | None = None,
+        doc: str | None = None,
+    ) -> None:
+        self.name, self.symbol = name, symbol
+        self.on_floats, self.on_arrays = on_floats, on_arrays
+        self.rules, self.saves, self.definition = rules, saves, definition
+        self.arity = len(rules)
+        self.defaults = _defaults(on_arrays, self.arity)
+        self.__name__ = self.__qualname__ = name
+        self.__doc__ = doc
+        self.__signature__ = _signature(self)
+        OPS[name] = self
+        if numpy is not None:
+            NUMPY_FUNCTIONS[numpy] = self
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Apply the op: to nodes, recording the result, or to plain numbers and arrays."""
+        inputs, attrs = self.bind(args, kwargs)
+        for x in inputs:
+            if isinstance(x, Node):
+                result = x.apply(self, inputs, attrs)
+                if result is NotImplemented:
+                    raise OperandError(self.cannot_take(inputs))
+                return result
+        return self.on_plain(inputs, attrs)
+
+    def bind(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any] | None]:
+        """Split the arguments of a call into the op's inputs and its attributes."""
+        if len(args) == self.arity and not kwargs and not self.defaults:
+            return args, None
+        names = list(self.defaults)
+        given = dict(zip(names, args[self.arity :], strict=False))
+        unknown = [name for name in kwargs if name not in self.defaults or name in given]
+        if len(args) < self.arity or len(args) > self.arity + len(names) or unknown:
+            raise OperandError(
+                f"{self.name} takes {self.arity} operand{'s' * (self.arity != 1)}"
+                + (f" and the options {', '.join(names)}" if names else "")
+                + f"; it was called with {len(args)} positional arguments"
+                + (f" and {', '.join(kwargs)}" if kwargs else "")
+            )
+        attrs = {**self.defaults, **given, **kwargs}
+        for option, value in attrs.items():
+            if value is inspect.Parameter.empty:
+                raise OperandError(f"{self.name} needs {option}=")
+        return args[: self.arity], attrs
+
+    def on_plain(self, inputs: tuple[Any, ...], attrs: dict[str, Any] | None) -> Any:
+        """The forward for numbers and arrays: nothing is recorded."""
+        if self.on_floats is not None and all(x.__class__ in PYTHON_NUMBERS for x in inputs):
+            return self.on_python_floats(inputs, attrs)
+        result = self.on_arrays(*inputs, **attrs) if attrs else self.on_arrays(*inputs)
+        return result[0] if self.saves else result
+
+    def on_python_floats(self, inputs: Any, attrs: dict[str, Any] | None) -> float:
+        """The forward for Python floats, with IEEE results where Python raises (1 / 0 is inf)."""
+        assert self.on_floats is not None
+        try:
+            return self.on_floats(*inputs, **attrs) if attrs else self.on_floats(*inputs)
+        except (ArithmeticError, ValueError) as error:
+            if isinstance(error, TinygradError):
+                raise
+            return float(self.on_arrays(*map(np.float64, inputs), **(attrs or {})))
+
+    def cannot_take(self, inputs: tuple[Any, ...]) -> str:
+        """The message for operands that the op does not take."""
+        kinds = " and ".join(type(x).__name__ for x in inputs)
+        hint = ""
+        if len({type(x) for x in inputs if isinstance(x, Node)}) > 1:
+            hint = (
+                ": a graph is made of Values or of Tensors; Tensor(v.data) takes the number"
+                " out of a Value v"
+            )
+        return f"{self.name} cannot take {kinds}{hint}"
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+def elementwise(
+    name: str,
+    symbol: str,
+    on_floats: Callable[..., float],
+    on_arrays: Callable[..., Any],
+    *rules: Rule | None,
+    doc: str | None = None,
+) -> Op:
+    """Declare an op that acts on each entry, for Values and (with broadcasting) Tensors.
+
+    If ``on_arrays`` is a NumPy ufunc, that ufunc accepts Tensors from then on.
+
+    >>> from tinygrad_edu import Value, elementwise
+    >>> cube = elementwise(
+    ...     "cube", "^3", lambda x: x**3, lambda x: x**3, lambda g, y, x: g * 3 * x * x
+    ... )
+    >>> x = Value(2.0)
+    >>> cube(x).backward()
+    >>> x.grad
+    12.0
+    """
+    numpy = on_arrays if isinstance(on_arrays, np.ufunc) else None
+    return Op(name, symbol, on_floats, on_arrays, rules, numpy=numpy, doc=doc)
+
+
+def primitive(
+    *rules: Rule | None,
+    symbol: str | None = None,
+    saves: bool = False,
+    definition: Callable[..., Any] | None = None,
+    numpy: Callable[..., Any] | None = None,
+) -> Callable[[Callable[..., Any]], Op]:
+    """Declare an op on Tensors by decorating its forward, a function of ndarrays.
+
+    The function's first parameters are the op's inputs, one per rule; the others are its
+    attributes, which the rules get by name.
+
+    Args:
+        rules: a derivative rule per input.
+        symbol: what stands for the op in a picture; its name if not given.
+        saves: the forward returns ``(y, saved)`` and the rules take ``saved``.
+        definition: the same function in terms of other ops; required where ``saves``.
+        numpy: the NumPy function that is to accept Tensors through this op.
+    """
+
+    def declare(forward: Callable[..., Any]) -> Op:
+        name = forward.__name__
+        return Op(
+            name,
+            symbol or name,
+            None,
+            forward,
+            rules,
+            saves=saves,
+            definition=definition,
+            numpy=numpy,
+            doc=forward.__doc__,
+        )
+
+    return declare
+
+
+def _defaults(forward: Callable[..., Any], arity: int) -> dict[str, Any]:
+    """The parameters of a forward that come after its inputs, with their default values."""
+    if isinstance(forward, np.ufunc):
+        return {}
+    parameters = list(inspect.signature(forward).parameters.values())[arity:]
+    return {p.name: p.default for p in parameters}
+
+
+def _signature(op: Op) -> inspect.Signature:
+    """What ``help`` shows: the operands, named as in the derivative rules, and the options."""
+    rule = next((rule for rule in op.rules if rule is not None), None)
+    if rule is None:
+        return inspect.signature(op.on_arrays)
+    operands = list(inspect.signature(rule).parameters)[2 : 2 + op.arity]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return inspect.Signature(
+        [inspect.Parameter(name, kind) for name in operands]
+        + [inspect.Parameter(name, kind, default=value) for name, value in op.defaults.items()]
+    )
+
+
+PYTHON_NUMBERS = frozenset({float, int, bool})

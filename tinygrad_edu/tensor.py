@@ -1,0 +1,437 @@
+"""Tensor: a NumPy array that remembers how it was computed.
+
+NumPy's own functions accept it (``np.tanh(t)``, ``array @ t``) and return Tensors with a graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Self, cast
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from tinygrad_edu.errors import (
+    DTypeError,
+    GradientError,
+    GradientLostError,
+    IndexingError,
+    OperandError,
+    ShapeError,
+    TinygradError,
+    UnsupportedFunctionError,
+)
+from tinygrad_edu.graph import Node, describe, mode
+from tinygrad_edu.operators import Operators
+from tinygrad_edu.ops import fused, indexing, linalg, reduction, shape
+from tinygrad_edu.ops.declare import NUMPY_FUNCTIONS, Op
+
+# The dtype of what starts as Python numbers.
+default_dtype: np.dtype[Any] = np.dtype(np.float32)
+
+
+class Tensor(Operators):
+    """An array in a computation graph.
+
+    Args:
+        data: an array, which keeps its dtype, or (nested lists of) Python numbers, which get
+            float32. An ndarray is used as it is, not copied.
+        requires_grad: whether gradients flow to it; only for floating dtypes.
+        label: a name for printouts and pictures.
+        dtype: convert to this dtype.
+
+    Raises:
+        DTypeError: the data are not real numbers, or integers that ask for a gradient.
+
+    >>> w = Tensor([[1.0, -2.0], [0.5, 3.0]], requires_grad=True)
+    >>> loss = (w @ np.array([1.0, 1.0], dtype=np.float32)).relu().sum()
+    >>> loss.backward()
+    >>> w.grad
+    array([[0., 0.],
+           [1., 1.]], dtype=float32)
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        data: Any,
+        requires_grad: bool = False,
+        label: str = "",
+        dtype: DTypeLike | None = None,
+    ) -> None:
+        self.data: np.ndarray[Any, Any] = _as_array(data, dtype)
+        if requires_grad and self.data.dtype.kind != "f":
+            raise DTypeError(
+                f"only floating-point Tensors can require a gradient, not {self.data.dtype};"
+                " convert with dtype=np.float32"
+            )
+        self.grad: Any = None
+        self.op = None
+        self.inputs = ()
+        self.attrs = self.saved = None
+        self.scope = ""
+        self.label = label
+        self.requires_grad = self.keeps_grad = requires_grad
+
+    @staticmethod
+    def apply(op: Op, inputs: tuple[Any, ...], attrs: dict[str, Any] | None) -> Any:
+        """Run ``op`` on Tensors, arrays and numbers and record the result; see ``Node.apply``."""
+        operands: list[Any] = []
+        requires_grad = False
+        for x, rule in zip(inputs, op.rules, strict=True):
+            if isinstance(x, Tensor):
+                operands.append(x.data)
+                if x.requires_grad and rule is not None:
+                    requires_grad = True
+            elif x.__class__ in _CONSTANTS:
+                operands.append(x)
+            elif isinstance(x, list | tuple | np.generic):
+                constants = tuple(
+                    _as_array(c) if isinstance(c, list | tuple | np.generic) else c for c in inputs
+                )
+                return Tensor.apply(op, constants, attrs)
+            else:
+                return NotImplemented
+        saved = None
+        try:
+            y = op.on_arrays(*operands, **attrs) if attrs else op.on_arrays(*operands)
+        except TinygradError:
+            raise
+        except (ValueError, TypeError, IndexError) as error:
+            raise _explained(op, operands, attrs, error) from error
+        if op.saves:
+            y, saved = y
+        records, scope = mode.get()
+        out = Tensor.__new__(Tensor)
+        out.data = y if y.__class__ is np.ndarray else np.asarray(y)
+        out.grad = None
+        out.scope = scope
+        out.label = ""
+        out.keeps_grad = False
+        if requires_grad and records:
+            out.op, out.inputs, out.attrs, out.saved = op, inputs, attrs, saved
+            out.requires_grad = True
+        else:
+            out.op, out.inputs, out.attrs, out.saved = None, (), None, None
+            out.requires_grad = False
+        return out
+
+    # What the traversal asks of a node.
+
+    def seed(self, gradient: Any) -> np.ndarray[Any, Any]:
+        """The gradient that ``backward`` starts from: the given array, or 1 for a scalar."""
+        if gradient is None:
+            if self.data.size != 1:
+                raise GradientError(
+                    f"backward starts from a scalar, not from {describe(self)}: reduce it with"
+                    " .sum() or .mean(), or pass backward(gradient=) of that shape"
+                )
+            return np.ones_like(self.data)
+        array = _as_array(_data(gradient), None)
+        if array.shape != self.data.shape:
+            raise ShapeError(
+                f"the gradient for {describe(self)} has shape {array.shape}; it must be"
+                f" {self.data.shape}"
+            )
+        return array.astype(self.data.dtype, copy=False)
+
+    def constant(self, gradient: Any) -> Tensor:
+        """A plain gradient as a Tensor that requires none."""
+        return gradient if isinstance(gradient, Tensor) else Tensor(gradient)
+
+    def fit(self, gradient: Any) -> Any:
+        """A derivative rule's result in this Tensor's shape and dtype: broadcasting undone.
+
+        Where the forward repeated an entry, its gradient is the sum over the repetitions.
+        """
+        want, data = self.data.shape, _data(gradient)
+        if data.__class__ is not np.ndarray:
+            gradient = data = np.asarray(data)
+        if data.shape != want:
+            extra = data.ndim - len(want)
+            added = tuple(range(extra))
+            repeated = tuple(
+                extra + i for i, n in enumerate(want) if n == 1 and data.shape[extra + i] != 1
+            )
+            try:
+                gradient = reduction.sum(gradient, added + repeated, True).reshape(want)
+            except (ValueError, IndexError) as error:
+                raise ShapeError(
+                    f"a derivative rule returned shape {data.shape} for {describe(self)}, which"
+                    " does not broadcast from the input's shape"
+                ) from error
+        if data.dtype != self.data.dtype:
+            gradient = gradient.astype(self.data.dtype)
+        return gradient
+
+    def pass_back(self, g: Any, pending: dict[Node, Any], owned: set[Node]) -> None:
+        """One step of the chain rule, on arrays; see ``Node.pass_back``."""
+        op, inputs = cast(Op, self.op), self.inputs
+        operands = [x.data if isinstance(x, Tensor) else x for x in inputs]
+        attrs = self.attrs or {}
+        if op.saves:
+            attrs = {**attrs, "saved": self.saved}
+        for x, rule in zip(inputs, op.rules, strict=True):
+            if not (isinstance(x, Tensor) and x.requires_grad and rule is not None):
+                continue
+            d = x.fit(rule(g, self.data, *operands, **attrs))
+            previous = pending.get(x)
+            if previous is None:
+                pending[x] = d
+                if d is not g and d.base is None:  # fresh memory, that nothing else refers to
+                    owned.add(x)
+            elif x in owned:
+                previous += d
+            else:
+                pending[x] = previous + d
+                owned.add(x)
+
+    def accumulate(self, gradient: Any) -> None:
+        """Add to ``grad``."""
+        self.grad = gradient if self.grad is None else self.grad + gradient
+
+    def zero_grad(self) -> None:
+        """Forget ``grad``: it is None until the next backward pass."""
+        self.grad = None
+
+    def retain_grad(self) -> None:
+        """Have ``backward`` store the gradient of this intermediate result in ``grad`` too."""
+        if not self.requires_grad:
+            raise GradientError(f"{describe(self)} requires no gradient, so has none to retain")
+        self.keeps_grad = True
+
+    def detach(self) -> Tensor:
+        """The same data, shared, as a leaf that requires no gradient."""
+        return Tensor(self.data, label=self.label)
+
+    # The array in it.
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        return self.data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The data type of the entries."""
+        return self.data.dtype
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The data, shared; for a Tensor that requires a gradient call ``detach`` first."""
+        return self.__array__()
+
+    def item(self) -> float:
+        """The only entry, as a Python number."""
+        if self.data.size != 1:
+            raise ShapeError(f"item() takes the number out of one entry, not of {describe(self)}")
+        return self.data.item()
+
+    def tolist(self) -> Any:
+        """The entries as nested lists of Python numbers."""
+        return self.data.tolist()
+
+    def __len__(self) -> int:
+        if not self.data.ndim:
+            raise ShapeError("a 0-d Tensor has no length")
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __bool__(self) -> bool:
+        if self.data.size != 1:
+            raise ShapeError(
+                f"whether {describe(self)} is true is ambiguous: compare, then use .any() or .all()"
+            )
+        return bool(self.data)
+
+    # Operations that only arrays have.
+
+    def __getitem__(self, index: Any) -> Tensor:
+        if isinstance(index, tuple):
+            index = tuple(_data(part) for part in index)
+        return cast(Tensor, indexing.getitem(self, _data(index)))
+
+    def __matmul__(self, other: Any) -> Self:
+        return self.apply(linalg.matmul, (self, other), None)
+
+    def __rmatmul__(self, other: Any) -> Self:
+        return self.apply(linalg.matmul, (other, self), None)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """The sum over ``axis``."""
+        return cast(Tensor, reduction.sum(self, axis, keepdims))
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """The mean over ``axis``."""
+        return cast(Tensor, reduction.mean(self, axis, keepdims))
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """The largest entry over ``axis``; entries that tie share the gradient evenly."""
+        return cast(Tensor, reduction.max(self, axis, keepdims))
+
+    def reshape(self, *lengths: Any) -> Tensor:
+        """The same entries in another shape: ``t.reshape(2, -1)`` or ``t.reshape((2, -1))``."""
+        return cast(Tensor, shape.reshape(self, _sequence(lengths)))
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """The axes permuted, or reversed if none are given."""
+        return cast(Tensor, shape.transpose(self, _sequence(axes) if axes else None))
+
+    def broadcast_to(self, *lengths: Any) -> Tensor:
+        """Repeated along new axes and axes of length 1."""
+        return cast(Tensor, shape.broadcast_to(self, _sequence(lengths)))
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802
+        """The axes reversed."""
+        return self.transpose()
+
+    @property
+    def mT(self) -> Tensor:  # noqa: N802
+        """The last two axes swapped: a matrix, or a stack of them, transposed."""
+        if self.data.ndim < 2:
+            raise ShapeError(f"mT transposes matrices; {describe(self)} has fewer than two axes")
+        *stack, rows, columns = range(self.data.ndim)
+        return self.transpose(*stack, columns, rows)
+
+    def softmax(self, axis: int = -1) -> Tensor:
+        """``exp(x) / Σ exp(x)`` over ``axis``."""
+        return cast(Tensor, fused.softmax(self, axis))
+
+    def log_softmax(self, axis: int = -1) -> Tensor:
+        """``x - log Σ exp(x)`` over ``axis``."""
+        return cast(Tensor, fused.log_softmax(self, axis))
+
+    def astype(self, dtype: DTypeLike) -> Tensor:
+        """The entries converted to another dtype."""
+        return cast(Tensor, shape.astype(self, np.dtype(dtype)))
+
+    # NumPy's protocols.
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        op = NUMPY_FUNCTIONS.get(ufunc)
+        if op is None or method != "__call__" or kwargs:
+            raise UnsupportedFunctionError(_unsupported(ufunc, method, kwargs))
+        return op(*inputs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        op = NUMPY_FUNCTIONS.get(function)
+        if op is None:
+            raise UnsupportedFunctionError(_unsupported(function, "__call__", {}))
+        return op(*args, **kwargs)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if self.requires_grad:
+            raise GradientLostError(
+                f"turning {describe(self)} into an ndarray would lose its gradient:"
+                " call .detach() first, or read .data"
+            )
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        body = np.array2string(self.data, separator=", ", prefix="Tensor(", threshold=50)
+        dtype = "" if self.dtype == default_dtype else f", dtype={self.dtype}"
+        if self.op is not None:
+            extra = f", op={self.op.name}"
+        else:
+            extra = ", requires_grad=True" if self.requires_grad else ""
+        label = f", label={self.label!r}" if self.label else ""
+        return f"Tensor({body}{dtype}{extra}{label})"
+
+
+def set_default_dtype(dtype: DTypeLike) -> None:
+    """Set the dtype that Tensors made from Python numbers get; float32 to begin with."""
+    global default_dtype
+    chosen = np.dtype(dtype)
+    if chosen.kind != "f":
+        raise DTypeError(f"the default dtype must be floating-point, not {chosen}")
+    default_dtype = chosen
+
+
+# What an op takes as a constant without conversion. None is an absent operand (a bias).
+_CONSTANTS = frozenset({float, int, bool, np.ndarray, type(None)})
+
+
+def _data(x: Any) -> Any:
+    return x.data if isinstance(x, Node) else x
+
+
+def _sequence(lengths: tuple[Any, ...]) -> tuple[int, ...]:
+    """The arguments of ``t.reshape(2, 3)`` and of ``t.reshape((2, 3))`` alike."""
+    one = len(lengths) == 1 and isinstance(lengths[0], list | tuple)
+    return tuple(lengths[0] if one else lengths)
+
+
+def _as_array(data: Any, dtype: DTypeLike | None = None) -> np.ndarray[Any, Any]:
+    if isinstance(data, Node):
+        raise DTypeError(f"this is a {type(data).__name__} already; use detach() for a new leaf")
+    given = isinstance(data, np.ndarray | np.generic)
+    try:
+        array = np.asarray(data, dtype=dtype)
+    except (ValueError, TypeError) as error:
+        raise DTypeError(f"a Tensor holds an array of real numbers: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(f"a Tensor holds real numbers, not {array.dtype}: {data!r:.60}")
+    if not given and dtype is None and array.dtype.kind != "b":
+        array = array.astype(default_dtype)
+    return array
+
+
+def _unsupported(function: Any, method: str, kwargs: dict[str, Any]) -> str:
+    name = f"np.{function.__name__}" + (f".{method}" if method != "__call__" else "")
+    if kwargs:
+        return f"{name} on a Tensor does not take {', '.join(kwargs)}="
+    known = ", ".join(sorted(f.__name__ for f in NUMPY_FUNCTIONS))
+    return (
+        f"{name} has no derivative rule here, so it does not take a Tensor. On the plain numbers:"
+        f" {name}(t.detach().numpy()). With a rule: {known}."
+    )
+
+
+def _explained(
+    op: Op, operands: list[Any], attrs: dict[str, Any] | None, error: Exception
+) -> Exception:
+    """NumPy's complaint about an op's operands, as ours: which op, which shapes, which module."""
+    shapes = " and ".join(
+        f"shape {x.shape}" if isinstance(x, np.ndarray) else repr(x) for x in operands
+    )
+    options = f" with {', '.join(f'{k}={v!r:.40}' for k, v in attrs.items())}" if attrs else ""
+    scope = mode.get()[1]
+    where = f" in {scope}" if scope else ""
+    kind = (
+        IndexingError
+        if isinstance(error, IndexError)
+        else ShapeError
+        if isinstance(error, ValueError)
+        else OperandError
+    )
+    return kind(f"{op.name}{where} cannot take {shapes}{options}: {_reason(op, operands, error)}")
+
+
+def _reason(op: Op, operands: list[Any], error: Exception) -> str:
+    shapes = [x.shape for x in operands if isinstance(x, np.ndarray)]
+    if op.name in {"matmul", "linear"} and len(shapes) >= 2 and all(shapes[:2]):
+        left, right = shapes[0], shapes[1]
+        inner = right[-1] if op.name == "linear" else right[-2] if len(right) > 1 else right[0]
+        if left[-1] != inner:
+            return f"the {left[-1]} columns on the left must match the {inner} " + (
+                "in_features of the weight" if op.name == "linear" else "rows on the right"
+            )
+    if op.on_floats is not None and len(shapes) > 1:
+        return "shapes broadcast if, from the right, lengths are equal or one of them is 1"
+    return str(error)

@@ -32,7 +32,7 @@ class Node:
         scope: the path of the module that made it, such as ``"features.0"``; else ``""``.
         label: a name for people.
         requires_grad: whether a gradient flows to it.
-        keeps_grad: whether ``backward`` stores its gradient in ``grad``.
+        keeps_grad: whether ``backward`` stores its gradient in ``grad``, as it does for leaves.
     """
 
     __slots__ = (
@@ -97,6 +97,10 @@ class Node:
 
     def accumulate(self, gradient: Any) -> None:
         """Add to ``grad``."""
+        raise TypeError("a bare Node has no gradient")
+
+    def zero_grad(self) -> None:
+        """Clear ``grad``."""
         raise TypeError("a bare Node has no gradient")
 
     def backward(
@@ -227,8 +231,8 @@ def gradients(
         root: the loss L, or any node if ``gradient`` is given.
         gradient: ∂L/∂root, in the shape of ``root``; by default 1, for a scalar root.
         sources: nodes to stop at, as if they were leaves.
-        intermediates: return the gradient by every node, or only by those whose ``keeps_grad``
-            is set (leaves, Values, and Tensors that were asked to retain theirs).
+        intermediates: return the gradient by every node, or only by leaves and by those whose
+            ``keeps_grad`` is set (Values, and Tensors that were asked to retain theirs).
         create_graph: return nodes, recorded so that they can be differentiated in turn.
         release: let every node go of its inputs once it has passed its gradient on.
 
@@ -255,7 +259,7 @@ def gradients(
         g = pending.pop(node, None)
         if g is None:  # every path to it goes through an input that its op is constant in
             continue
-        if intermediates or node.keeps_grad:
+        if intermediates or node.op is None or node.keeps_grad:
             shared = g.__class__ is ndarray and node not in owned
             result[node] = g.copy() if shared else g
         if node.op is None or node in sources:

@@ -72,7 +72,8 @@ class Tensor(Operators):
         self.attrs = self.saved = None
         self.scope = ""
         self.label = label
-        self.requires_grad = self.keeps_grad = requires_grad
+        self.requires_grad = requires_grad
+        self.keeps_grad = False
 
     @staticmethod
     def apply(op: Op, inputs: tuple[Any, ...], attrs: dict[str, Any] | None) -> Any:

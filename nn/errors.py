@@ -1,0 +1,46 @@
+"""The exceptions that models and training raise, beside the engine's own."""
+
+from __future__ import annotations
+
+from tinygrad_edu import TinygradError
+
+
+class ConfigurationError(TinygradError, ValueError):
+    """An option outside what makes sense: a negative learning rate, a dropout of 2."""
+
+
+class StateDictError(TinygradError, ValueError):
+    """A state dict that does not fit the model. Nothing was loaded.
+
+    Attributes:
+        missing: names that the model has and the state dict does not.
+        unexpected: names that the state dict has and the model does not.
+        mismatched: name to (the model's shape, the state dict's).
+    """
+
+    def __init__(
+        self,
+        missing: list[str],
+        unexpected: list[str],
+        mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]],
+    ) -> None:
+        self.missing, self.unexpected, self.mismatched = missing, unexpected, mismatched
+        shapes = [f"{n} (the model's {a}, given {b})" for n, (a, b) in mismatched.items()]
+        parts = [
+            f"{what}: {', '.join(names)}"
+            for what, names in (
+                ("missing", missing),
+                ("unexpected", unexpected),
+                ("of another shape", shapes),
+            )
+            if names
+        ]
+        super().__init__("the state dict does not fit the model. " + "; ".join(parts) + ".")
+
+
+class CheckpointError(TinygradError, ValueError):
+    """A file that is not a whole checkpoint of this model."""
+
+
+class TrainingError(TinygradError, RuntimeError):
+    """Training that cannot go on, such as a loss that is no longer a number."""

@@ -1,0 +1,1 @@
+"""The vectorised tier: layers of Tensors, one small file per family."""

@@ -1,0 +1,5 @@
+"""Models ready to train."""
+
+from nn.zoo.feedforward import feedforward
+
+__all__ = ["feedforward"]

@@ -1,0 +1,51 @@
+"""The plain feed-forward network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from nn.containers import Sequential
+from nn.errors import ConfigurationError
+from nn.layers.activation import activation_module
+from nn.layers.dropout import Dropout
+from nn.layers.linear import Linear
+from nn.module import Module
+
+
+def feedforward(
+    sizes: Sequence[int],
+    activation: str = "relu",
+    dropout: float = 0.0,
+    *,
+    rng: np.random.Generator | None = None,
+) -> Sequential:
+    """Linear layers with an activation, and perhaps dropout, between them; logits come out.
+
+    Args:
+        sizes: the width of the input, of each hidden layer, and of the output.
+        activation: the activation's name; also sets the scale of the initial weights.
+        dropout: the probability of dropping a hidden activation in training.
+        rng: where initial weights and dropout masks come from; the shared generator by default.
+
+    >>> feedforward([64, 32, 10])
+    Sequential(
+      (0): Linear(64 -> 32)  weight (32, 64), bias (32,): 2,080
+      (1): ReLU()
+      (2): Linear(32 -> 10)  weight (10, 32), bias (10,): 330
+    )
+    2,410 parameters
+    """
+    if len(sizes) < 2:
+        raise ConfigurationError(f"a network needs an input and an output size, not {sizes!r}")
+    modules: list[Module] = []
+    for n_in, n_out in pairwise(sizes[:-1]):
+        modules += [
+            Linear(n_in, n_out, nonlinearity=activation, rng=rng),
+            activation_module(activation),
+        ]
+        if dropout:
+            modules.append(Dropout(dropout, rng))
+    return Sequential(*modules, Linear(sizes[-2], sizes[-1], rng=rng))

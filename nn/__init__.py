@@ -3,7 +3,7 @@
 from nn import data, init, optim, training, zoo
 from nn.containers import Sequential
 from nn.errors import CheckpointError, ConfigurationError, StateDictError, TrainingError
-from nn.layers.activation import GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
+from nn.layers.activation import ACTIVATIONS, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
 from nn.layers.dropout import Dropout
 from nn.layers.flatten import Flatten
 from nn.layers.linear import Linear
@@ -12,6 +12,7 @@ from nn.neuron import MLP, Layer, Neuron
 from nn.random import manual_seed
 
 __all__ = [
+    "ACTIVATIONS",
     "GELU",
     "MLP",
     "CheckpointError",

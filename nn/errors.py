@@ -15,23 +15,24 @@ class StateDictError(TinygradError, ValueError):
     Attributes:
         missing: names that the model has and the state dict does not.
         unexpected: names that the state dict has and the model does not.
-        mismatched: name to (the model's shape, the state dict's).
+        mismatched: name to (the model's shape, the state dict's shape, or its dtype if the data are
+            no real numbers).
     """
 
     def __init__(
         self,
         missing: list[str],
         unexpected: list[str],
-        mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]],
+        mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...] | str]],
     ) -> None:
         self.missing, self.unexpected, self.mismatched = missing, unexpected, mismatched
-        shapes = [f"{n} (the model's {a}, given {b})" for n, (a, b) in mismatched.items()]
+        shapes = [f"{n} (the model's is {a}, given {b})" for n, (a, b) in mismatched.items()]
         parts = [
             f"{what}: {', '.join(names)}"
             for what, names in (
                 ("missing", missing),
                 ("unexpected", unexpected),
-                ("of another shape", shapes),
+                ("not matching", shapes),
             )
             if names
         ]

@@ -167,22 +167,27 @@ class Module:
         """Set every parameter's data from ``state``, keeping each parameter's dtype.
 
         Raises:
-            StateDictError: names are missing or unexpected, or shapes differ; all are listed,
-                and nothing was loaded.
+            StateDictError: names are missing or unexpected, shapes differ, or data are no real
+                numbers; all are listed, and nothing was loaded.
         """
         own = dict(self.named_parameters())
-        shared = own.keys() & state.keys()
-        shapes = {n: (np.shape(own[n].data), np.shape(state[n])) for n in own if n in shared}
-        missing = [n for n in own if n not in shared]
-        unexpected = [n for n in state if n not in shared]
-        mismatched = {n: pair for n, pair in shapes.items() if pair[0] != pair[1]}
+        given = {n: np.asarray(x.data if isinstance(x, Node) else x) for n, x in state.items()}
+        missing = [name for name in own if name not in given]
+        unexpected = [name for name in given if name not in own]
+        mismatched = {}
+        for name in own.keys() & given.keys():
+            want, got = np.shape(own[name].data), given[name]
+            if got.dtype.kind not in "biuf":
+                mismatched[name] = (want, str(got.dtype))
+            elif got.shape != want:
+                mismatched[name] = (want, got.shape)
         if missing or unexpected or mismatched:
             raise StateDictError(missing, unexpected, mismatched)
         for name, parameter in own.items():
             if isinstance(parameter, Value):
-                parameter.data = float(state[name])
+                parameter.data = float(given[name])
             else:
-                parameter.data = np.array(state[name], dtype=parameter.data.dtype)
+                parameter.data = given[name].astype(parameter.data.dtype)
 
     # On paper.
 

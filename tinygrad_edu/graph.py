@@ -80,8 +80,8 @@ class Node:
         """A plain gradient as a node of this kind, for a gradient that is itself recorded."""
         raise TypeError("a bare Node has no gradient")
 
-    def fit(self, gradient: Any) -> Any:
-        """A rule's result in this node's own shape and dtype: broadcasting is undone here."""
+    def fit(self, gradient: Any, op: Op) -> Any:
+        """What a rule of ``op`` returned in this node's shape and dtype: broadcasting undone."""
         return gradient
 
     def pass_back(self, g: Any, pending: dict[Node, Any], owned: set[Node]) -> None:
@@ -250,7 +250,10 @@ def gradients(
         )
     seed = root.seed(gradient)
     order = topological_order(root, sources)
-    pending = {root: root.constant(seed) if create_graph else seed}
+    if create_graph:
+        # A gradient that is a node stays one, so that what it was made from is differentiated too.
+        seed = gradient if isinstance(gradient, Node) else root.constant(seed)
+    pending = {root: seed}
     # Nodes whose pending array the traversal allocated itself, and so may add to in place.
     owned: set[Node] = set()
     result: dict[Node, Any] = {}
@@ -262,11 +265,11 @@ def gradients(
         if intermediates or node.op is None or node.keeps_grad:
             shared = g.__class__ is ndarray and node not in owned
             result[node] = g.copy() if shared else g
+        owned.discard(node)  # which would keep a released node's data alive
         if node.op is None or node in sources:
             continue
         if create_graph:
-            for x, d in recorded_gradients(node, g):
-                pending[x] = pending[x] + d if x in pending else d
+            pass_back_nodes(node, g, pending)
         else:
             node.pass_back(g, pending, owned)
         if release:
@@ -274,24 +277,30 @@ def gradients(
     return result
 
 
-def recorded_gradients(node: Node, g: Node) -> list[tuple[Node, Node]]:
-    """One step of the chain rule on nodes: ∂L/∂x as a node, for each input x of ``node``."""
-    op, attrs = cast("Op", node.op), node.attrs or {}
+def pass_back_nodes(node: Node, g: Node, pending: dict[Node, Any]) -> None:
+    """``Node.pass_back`` on nodes: every step, the sums too, is recorded to be differentiated."""
+    op = cast("Op", node.op)
     token = mode.set((True, node.scope))
     try:
-        if op.definition is not None:
-            return definition_gradients(node, g)
-        return [
-            (x, x.fit(x.constant(rule(g, node, *node.inputs, **attrs))))
-            for x, rule in zip(node.inputs, op.rules, strict=True)
-            if isinstance(x, Node) and x.requires_grad and rule is not None
-        ]
+        found = rule_gradients(node, g) if op.definition is None else definition_gradients(node, g)
+        for x, d in found:
+            pending[x] = pending[x] + d if x in pending else d
     finally:
         mode.reset(token)
 
 
+def rule_gradients(node: Node, g: Node) -> list[tuple[Node, Node]]:
+    """∂L/∂x as a node, for each input x of ``node``, by the rules of its op."""
+    op, attrs = cast("Op", node.op), node.attrs or {}
+    return [
+        (x, x.fit(x.constant(rule(g, node, *node.inputs, **attrs)), op))
+        for x, rule in zip(node.inputs, op.rules, strict=True)
+        if isinstance(x, Node) and x.requires_grad and rule is not None
+    ]
+
+
 def definition_gradients(node: Node, g: Node) -> list[tuple[Node, Node]]:
-    """What ``recorded_gradients`` returns, by differentiating the definition of a fused op.
+    """What ``rule_gradients`` returns, by differentiating the definition of a fused op.
 
     A fused op's own rule may read arrays that its forward saved, and those are constants to a
     second derivative. Its definition in terms of other ops has every derivative.

@@ -1,0 +1,106 @@
+"""Data sets, their splits, and batches."""
+
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import nn
+import tinygrad_edu as tg
+
+
+def numbered(n, classes=2):
+    labels = np.arange(n) % classes
+    return nn.data.Dataset("numbered", np.arange(n)[:, None], labels, ("a",) * classes)
+
+
+@pytest.mark.parametrize("name", sorted(nn.data.DATASETS))
+def test_every_data_set_has_float32_inputs_and_labels_in_range(name):
+    data = nn.data.load(name)
+    assert data.inputs.dtype == np.float32
+    assert data.inputs.ndim == 2
+    assert np.isfinite(data.inputs).all()
+    assert set(data.targets) == set(range(len(data.classes)))
+
+
+def test_digits_are_the_1797_of_the_repository():
+    data = nn.data.digits()
+    assert data.inputs.shape == (1797, 64)
+    assert (data.inputs.min(), data.inputs.max()) == (0, 1)
+
+
+def test_xor_is_of_class_one_where_the_signs_differ():
+    data = nn.data.xor(500, noise=0.1)
+    x, y = data.inputs.T
+    np.testing.assert_array_equal(data.targets, (x * y < 0).astype(int))
+
+
+@pytest.mark.parametrize("name", ["moons", "blobs", "xor"])
+def test_made_data_repeat_with_their_seed(name):
+    first, again, other = (nn.data.load(name, n=20, seed=s).inputs for s in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+@given(n=st.integers(10, 80), share=st.floats(0.1, 0.9), classes=st.integers(1, 4))
+def test_a_split_parts_every_class_by_the_share_and_loses_nothing(n, share, classes):
+    kept, held_out = numbered(n, classes).split(share)
+    everything = np.concatenate([kept.inputs, held_out.inputs])[:, 0]
+    assert sorted(everything) == list(range(n))
+    for label in range(classes):
+        size = (numbered(n, classes).targets == label).sum()
+        assert abs((held_out.targets == label).sum() - share * size) <= 0.5
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.5, float("nan"), 0.001])
+def test_a_split_with_an_empty_part_is_refused(share):
+    with pytest.raises(nn.ConfigurationError):
+        numbered(10).split(share)
+
+
+@given(n=st.integers(1, 50), size=st.integers(1, 60), shuffle=st.booleans())
+def test_an_epoch_goes_through_every_sample_once(n, size, shuffle):
+    loader = nn.data.DataLoader(numbered(n), size, shuffle=shuffle)
+    batches = list(loader)
+    assert len(batches) == len(loader)
+    assert sorted(np.concatenate([x[:, 0] for x, _ in batches])) == list(range(n))
+    assert all((x[:, 0] % 2 == y).all() for x, y in batches)
+
+
+def test_shuffling_changes_with_the_epoch_and_repeats_with_the_seed():
+    def epochs(seed):
+        loader = nn.data.DataLoader(numbered(50), 50, shuffle=True, seed=seed)
+        return [next(iter(loader))[1].tolist() for _ in range(2)]
+
+    first, second = epochs(0)
+    assert first != second
+    assert epochs(0) == [first, second]
+
+
+def test_drop_last_leaves_out_the_smaller_batch():
+    loader = nn.data.DataLoader(numbered(10), 4, drop_last=True)
+    assert [len(y) for _, y in loader] == [4, 4]
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"batch_size": 20, "drop_last": True}])
+def test_a_loader_without_batches_is_refused(options):
+    with pytest.raises(nn.ConfigurationError):
+        nn.data.DataLoader(numbered(10), **options)
+
+
+def test_an_unknown_data_set_lists_the_known_ones():
+    with pytest.raises(tg.UnknownNameError, match=r"Did you mean 'digits'.* blobs, digits, moons"):
+        nn.data.load("digit")
+
+
+def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(tg.MissingExtraError, match=r"pip install 'tinygrad-edu\[train\]'"):
+        nn.data.digits()
+
+
+def test_inputs_and_labels_of_different_number_are_refused():
+    with pytest.raises(nn.ConfigurationError, match="3 inputs and 2 labels"):
+        nn.data.Dataset("odd", np.zeros((3, 1)), np.zeros(2, int), ("a",))

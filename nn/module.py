@@ -174,7 +174,7 @@ class Module:
         given = {n: np.asarray(x.data if isinstance(x, Node) else x) for n, x in state.items()}
         missing = [name for name in own if name not in given]
         unexpected = [name for name in given if name not in own]
-        mismatched = {}
+        mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...] | str]] = {}
         for name in own.keys() & given.keys():
             want, got = np.shape(own[name].data), given[name]
             if got.dtype.kind not in "biuf":

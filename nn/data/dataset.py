@@ -56,11 +56,15 @@ class Dataset:
             raise ConfigurationError(f"the held-out share must be in (0, 1), not {held_out!r}")
         rng = np.random.default_rng(seed)
         parts: tuple[list[Array], list[Array]] = ([], [])
+        seen = taken = 0
         for label in np.unique(self.targets):
             members = rng.permutation(np.flatnonzero(self.targets == label))
-            cut = len(members) - round(held_out * len(members))
-            parts[0].append(members[:cut])
-            parts[1].append(members[cut:])
+            seen += len(members)
+            # Rounding the running total, not each class, keeps the sum right as well.
+            take = round(held_out * seen) - taken
+            taken += take
+            parts[0].append(members[take:])
+            parts[1].append(members[:take])
         first, second = (rng.permutation(np.concatenate(part)) for part in parts)
         if not len(first) or not len(second):
             raise ConfigurationError(

@@ -93,7 +93,7 @@ class CSVLogger(Callback):
         if self._writer is None:
             self._writer = csv.DictWriter(self._file, list(row))
             self._writer.writeheader()
-        self._writer.writerow({**row, "epoch": int(row["epoch"])})
+        self._writer.writerow(row)
         self._file.flush()
 
     def on_fit_end(self, trainer: Trainer) -> None:

@@ -62,5 +62,7 @@ class ProgressBar(Callback):
         )
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        """Leave the bar as it is."""
+        """Leave the bar as it is, or full if the Trainer was told to stop early."""
+        if trainer.stop:
+            self._progress.update(self._task, total=len(trainer.history))
         self._progress.stop()

@@ -67,7 +67,7 @@ class Trainer:
         try:
             for epoch in range(len(self.history) + 1, len(self.history) + epochs + 1):
                 start = time.perf_counter()
-                row = {"epoch": float(epoch), **self._train_epoch(train)}
+                row: dict[str, float] = {"epoch": epoch, **self._train_epoch(train)}
                 if validation is not None:
                     loss, share = evaluate(self.model, validation, self.loss)
                     row |= {"validation_loss": loss, "validation_accuracy": share}

@@ -32,20 +32,20 @@ def feedforward(
 
     >>> feedforward([64, 32, 10])
     Sequential(
-      (0): Linear(64 -> 32)  weight (32, 64), bias (32,): 2,080
-      (1): ReLU()
-      (2): Linear(32 -> 10)  weight (10, 32), bias (10,): 330
+      (linear1): Linear(64 -> 32)  weight (32, 64), bias (32,): 2,080
+      (relu1): ReLU()
+      (linear2): Linear(32 -> 10)  weight (10, 32), bias (10,): 330
     )
     2,410 parameters
     """
     if len(sizes) < 2:
         raise ConfigurationError(f"a network needs an input and an output size, not {sizes!r}")
-    modules: list[Module] = []
-    for n_in, n_out in pairwise(sizes[:-1]):
-        modules += [
-            Linear(n_in, n_out, nonlinearity=activation, rng=rng),
-            activation_module(activation),
-        ]
+    modules: dict[str, Module] = {}
+    for i, (n_in, n_out) in enumerate(pairwise(sizes[:-1]), start=1):
+        modules[f"linear{i}"] = Linear(n_in, n_out, nonlinearity=activation, rng=rng)
+        function = activation_module(activation)
+        modules[f"{type(function).__name__.lower()}{i}"] = function
         if dropout:
-            modules.append(Dropout(dropout, rng))
-    return Sequential(*modules, Linear(sizes[-2], sizes[-1], rng=rng))
+            modules[f"dropout{i}"] = Dropout(dropout, rng)
+    modules[f"linear{len(sizes) - 1}"] = Linear(sizes[-2], sizes[-1], rng=rng)
+    return Sequential(modules)

@@ -161,14 +161,18 @@ def test_a_state_dict_is_a_copy():
 def test_a_state_dict_that_does_not_fit_names_everything_wrong_and_loads_nothing():
     model = nn.zoo.feedforward([3, 4, 2])
     before = model.state_dict()
-    state = {**{k: v + 1 for k, v in before.items()}, "0.weight": np.zeros((3, 4)), "9.bias": 0.0}
-    del state["2.bias"]
+    state = {
+        **{k: v + 1 for k, v in before.items()},
+        "linear1.weight": np.zeros((3, 4)),
+        "9.bias": 0.0,
+    }
+    del state["linear2.bias"]
     with pytest.raises(nn.StateDictError) as failure:
         model.load_state_dict(state)
-    assert failure.value.missing == ["2.bias"]
+    assert failure.value.missing == ["linear2.bias"]
     assert failure.value.unexpected == ["9.bias"]
-    assert failure.value.mismatched == {"0.weight": ((4, 3), (3, 4))}
-    for word in ("2.bias", "9.bias", "0.weight", "(4, 3)", "(3, 4)"):
+    assert failure.value.mismatched == {"linear1.weight": ((4, 3), (3, 4))}
+    for word in ("linear2.bias", "9.bias", "linear1.weight", "(4, 3)", "(3, 4)"):
         assert word in str(failure.value)
     for name, data in model.state_dict().items():
         np.testing.assert_array_equal(data, before[name])

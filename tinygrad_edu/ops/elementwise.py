@@ -37,7 +37,7 @@ subtract: Op = elementwise(
 )
 multiply: Op = elementwise(
     "multiply",
-    "*",
+    "×",
     operator.mul,
     np.multiply,
     lambda g, y, a, b: g * b,
@@ -56,15 +56,15 @@ divide: Op = elementwise(
 negative: Op = elementwise(
     "negative", "neg", operator.neg, np.negative, lambda g, y, x: -g, doc="-x entry by entry."
 )
-# Two rules are not the textbook's where x or p is 0. At p = 0 the derivative by x is 0, also at
-# x = 0, where p * x**(p - 1) would be 0 * inf: hence p - (p != 0). At x = 0 the derivative by p
-# is taken as 0, where y * log(x) would be 0 * -inf: hence x + (x == 0).
+# Two rules are not the textbook's where x is 0. Where p is 0 too, the derivative by x is 0, and
+# p * x**(p - 1) would be 0 * inf: hence a base of 1 there. The derivative by p is taken as 0, where
+# y * log(x) would be 0 * -inf: hence x + (x == 0).
 power: Op = elementwise(
     "power",
     "**",
     math.pow,
     np.power,
-    lambda g, y, x, p: g * p * power(x, p - (p != 0)),
+    lambda g, y, x, p: g * p * power(x + ((x == 0) & (p == 0)), p - 1),
     lambda g, y, x, p: g * y * log(x + (x == 0)),
     doc="x ** p entry by entry, broadcasting. nan for a negative x and a fractional p.",
 )
@@ -83,7 +83,7 @@ _erf_of_objects = np.frompyfunc(math.erf, 1, 1)
 
 def _erf(x: Any) -> Any:
     # NumPy has no erf. Python's is exact to the last bit or two, and the loop is in C.
-    return np.asarray(_erf_of_objects(x), dtype=np.result_type(x))
+    return np.asarray(_erf_of_objects(x), dtype=np.result_type(x, 0.0))
 
 
 erf: Op = elementwise(
@@ -104,7 +104,7 @@ abs: Op = elementwise(
 sign: Op = elementwise(
     "sign",
     "sign",
-    lambda x: math.copysign(1.0, x) if x else 0.0 * x,
+    lambda x: math.copysign(1.0, x) if x < 0 or x > 0 else x,  # 0 and nan stay
     np.sign,
     None,
     doc="-1, 0 or 1; constant almost everywhere, so no gradient flows through it.",
@@ -163,7 +163,7 @@ def _sigmoid_of_float(x: float) -> float:
 
 
 def _sigmoid(x: Any) -> Any:
-    z = np.exp(-np.abs(x))
+    z = np.exp(np.copysign(x, -1.0))  # -|x|, also where x is of an unsigned dtype
     return np.where(x >= 0, 1.0, z) / (1.0 + z)
 
 

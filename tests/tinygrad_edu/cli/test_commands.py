@@ -1,0 +1,206 @@
+"""The command line, run as a person would: as a command, in a folder, looking at its files."""
+
+import csv
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from safetensors.numpy import load_file
+
+import nn
+from tinygrad_edu.cli import scalar
+
+SVG = "{http://www.w3.org/2000/svg}"
+COMMAND = Path(sys.executable).with_name("tinygrad-edu")
+
+
+def tinygrad_edu(*arguments, cwd):
+    return subprocess.run(
+        [COMMAND, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=120
+    )
+
+
+def words(svg):
+    """The text in an SVG file, which has to be well-formed XML."""
+    root = ElementTree.parse(svg).getroot()
+    assert root.tag == f"{SVG}svg"
+    return [text.text.strip() for text in root.iter(f"{SVG}text")]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The demo's output and the folder it wrote."""
+    folder = tmp_path_factory.mktemp("demo")
+    run = tinygrad_edu("demo", cwd=folder)
+    assert run.returncode == 0, run.stderr
+    (made,) = (folder / "runs").iterdir()
+    return run.stdout, made
+
+
+def test_the_demo_reads_at_least_97_percent_of_held_out_digits(demo):
+    shares = re.findall(r"(\d+\.\d+)% of 359 held-out samples right", demo[0])
+    assert float(shares[0]) >= 97
+
+
+def test_the_demo_writes_the_files_it_names_and_says_what_to_try_next(demo):
+    output, folder = demo
+    names = {
+        "curves.svg",
+        "decision_boundary.svg",
+        "metrics.csv",
+        "model.safetensors",
+        "model.svg",
+        "neuron.svg",
+        "report.html",
+    }
+    assert {path.name for path in folder.iterdir()} == names
+    for name in [*names, "tinygrad-edu draw", "tinygrad-edu neurons", "tinygrad-edu train"]:
+        assert name in output
+
+
+def test_the_demos_metrics_are_of_a_network_that_learned(demo):
+    with (demo[1] / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, len(rows) + 1))
+    assert float(rows[-1]["train_loss"]) < 0.2 * float(rows[0]["train_loss"])
+    assert max(float(row["validation_accuracy"]) for row in rows) > 0.95
+
+
+def test_the_demos_weights_are_those_of_its_model_and_read_digits(demo):
+    path = demo[1] / "model.safetensors"
+    assert set(load_file(path)) == {f"linear{i}.{p}" for i in (1, 2, 3) for p in ("weight", "bias")}
+    model = nn.zoo.feedforward([64, 128, 64, 10], dropout=0.2)
+    nn.training.load_weights(model, path)
+    _, share = nn.training.evaluate(model, nn.data.DataLoader(nn.data.digits(), 256))
+    assert share > 0.97
+
+
+def test_the_demos_neuron_shows_its_parts_with_data_and_gradients(demo):
+    shown = words(demo[1] / "neuron.svg")
+    assert {"w0", "w1", "x0", "x1", "b", "z", "a"} <= set(shown)
+    assert shown.count("data") == shown.count("grad") == 10  # 5 leaves, 2 products, 2 sums, tanh
+
+
+def test_the_demos_model_shows_every_module_and_parameter_with_its_gradient(demo):
+    shown = words(demo[1] / "model.svg")
+    assert {"linear1", "relu1", "linear2", "relu2", "linear3", "loss", "x"} <= set(shown)
+    assert shown.count("weight") == shown.count("bias") == 3
+    assert shown.count("‖grad‖") == 3 + 3 + 6  # linear and bias and weight, 2 relu, the loss
+
+
+def test_the_demos_report_holds_every_picture_and_loads_nothing(demo):
+    page = (demo[1] / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/svg+xml;base64,") == 4
+    assert set(re.findall(r"(?:src|href)=.(\w+:)", page)) == {"data:"}
+    assert "http:" not in page
+    assert "https:" not in page
+    assert "held-out accuracy" in page
+
+
+def test_the_same_seed_repeats_a_run_and_another_does_not(tmp_path):
+    weights = []
+    for seed in (1, 1, 2):
+        run = tinygrad_edu("train", "xor", "--epochs", 3, "--seed", seed, cwd=tmp_path)
+        assert run.returncode == 0, run.stderr
+        (path,) = (tmp_path / "runs").rglob("model.safetensors")
+        weights.append(path.read_bytes())
+        path.unlink()
+    assert weights[0] == weights[1] != weights[2]
+
+
+def test_training_in_the_plane_draws_the_decision_boundary(tmp_path):
+    run = tinygrad_edu(
+        *("train", "moons", "--hidden", "8", "--activation", "tanh", "--optimizer", "sgd"),
+        *("--epochs", "5", "--lr", "0.1", "-o", "here"),
+        cwd=tmp_path,
+    )
+    assert run.returncode == 0, run.stderr
+    (made,) = (tmp_path / "here").iterdir()
+    assert {"decision_boundary.svg", "model.svg", "curves.svg", "report.html"} <= {
+        path.name for path in made.iterdir()
+    }
+
+
+def test_draw_writes_the_picture_and_prints_the_gradients(tmp_path):
+    run = tinygrad_edu("draw", "tanh(w*x + b)", "w=0.5", "x=2", "b=-1", "-o", "n.svg", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert "tanh(w*x + b) = 0" in run.stdout
+    assert "∂/∂w = 2" in run.stdout  # x (1 - tanh² 0)
+    assert {"w", "x", "b", "tanh"} <= set(words(tmp_path / "n.svg")) | {"tanh"}
+
+
+def test_neurons_prints_every_neuron_with_the_gradients_of_the_chain_rule(tmp_path):
+    run = tinygrad_edu("neurons", "--activation", "tanh", cwd=tmp_path)
+    row = r"(layers\.\d\.neurons\.\d)\s+(\w+)" + r"\s+([+-]\d+\.\d+)" * 4
+    rows = re.findall(row, run.stdout)
+    assert len(rows) == 9  # 4 + 4 + 1
+    for _, activation, z, a, dz, da in rows:
+        slope = 1 - float(a) ** 2 if activation == "tanh" else 1
+        assert float(dz) == pytest.approx(slope * float(da), abs=2e-5)
+        assert activation == "tanh" or z == a
+
+
+def test_the_logistic_loss_is_log_one_plus_exp_of_minus_the_score():
+    score = scalar.Value(-3.0)
+    loss = scalar.logistic_loss(score, 1)
+    loss.backward()
+    assert loss.data == pytest.approx(3.048587351573742)  # log(1 + e³)
+    assert score.grad == pytest.approx(-0.9525741268224334)  # -1 / (1 + e⁻³)
+
+
+@pytest.mark.parametrize("command", ["demo", "train", "draw", "neurons"])
+def test_every_command_has_help_that_explains_its_options(command, tmp_path):
+    run = tinygrad_edu(command, "--help", cwd=tmp_path)
+    assert run.returncode == 0
+    assert "--out" in run.stdout or command == "neurons"
+    assert len(run.stdout) > 600
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("train digit", "Did you mean 'digits'? Known: blobs, digits, moons, xor"),
+        ("train xor --activation rel", "Did you mean 'relu'? Known: gelu"),
+        ("train xor --optimizer lion", "Known: adam, adamw, sgd"),
+        ("train xor --hidden 3,x", "such as 64,32, not '3,x'"),
+        ("train xor --lr -1", "lr must be at least 0"),
+        ("train xor --held-out 2", "share must be in (0, 1)"),
+        ("train xor --batch-size 0", "batch_size must be a positive integer"),
+        ("train xor -o file/x", "cannot write to file/x: Not a directory"),
+        ("demo -o file", "cannot write to file"),
+        ("draw x//2 x=1", "is not arithmetic"),
+        ("draw x x=1 -o a.pdf", "Known: .dot, .png, .svg"),
+        ("draw x x=1 -o nowhere/a.svg", "there is no folder nowhere"),
+        ("neurons digits", "Known: blobs, moons, xor"),
+        ("neurons --sample 99", "samples 0 to 59"),
+    ],
+)
+def test_bad_input_is_one_line_that_says_what_would_work(arguments, message, tmp_path):
+    (tmp_path / "file").touch()
+    run = tinygrad_edu(*arguments.split(), cwd=tmp_path)
+    assert run.returncode == 1
+    assert message in run.stderr
+    assert "Traceback" not in run.stderr
+    assert "epoch" not in run.stdout  # found before training
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_option_out_of_its_range_is_named(tmp_path):
+    run = tinygrad_edu("train", "xor", "--epochs", "0", cwd=tmp_path)
+    assert run.returncode == 2
+    assert "--epochs" in run.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_extra_the_command_says_what_to_install(tmp_path):
+    hide_typer = (
+        "import sys; sys.modules['typer'] = None; import tinygrad_edu.__main__ as m; m.main()"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", hide_typer], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert run.returncode == 1
+    assert "pip install 'tinygrad-edu[train]'" in run.stderr

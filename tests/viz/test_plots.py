@@ -1,0 +1,110 @@
+"""Plots show the numbers they were given, and touch nothing of matplotlib's global state."""
+
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+
+from tinygrad_edu import MissingExtraError, ShapeError, UnknownNameError
+from viz import MissingFolderError, plots
+
+HISTORY = [
+    {"epoch": 1, "train_loss": 1.0, "validation_loss": 1.1, "train_accuracy": 0.5},
+    {"epoch": 2, "train_loss": 0.5, "validation_loss": 0.7, "train_accuracy": 0.8},
+    {"epoch": 3, "train_loss": 0.3, "validation_loss": 0.9, "train_accuracy": 0.9},
+]
+POINTS = np.array([[0.0, 0.0], [1.0, 0.5], [0.2, 1.0]])
+
+
+def legend(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_curves_show_the_history_and_mark_the_best_epoch():
+    loss, accuracy = plots.curves(HISTORY).axes
+    train = next(line for line in loss.lines if line.get_label() == "training")
+    np.testing.assert_array_equal(train.get_xydata(), [[1, 1.0], [2, 0.5], [3, 0.3]])
+    assert legend(loss) == ["training", "validation", "best epoch: 2"]
+    assert legend(accuracy) == ["training", "best epoch: 2"]
+
+
+def test_curves_skip_what_was_not_measured_or_diverged():
+    rows = [{"train_loss": 1.0}, {"train_loss": float("nan")}, {"train_loss": 0.5}]
+    (axes,) = plots.curves(rows).axes
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), [1.0, np.nan, 0.5])
+    assert legend(axes) == ["training"]
+
+
+@pytest.mark.parametrize("history", [[], [{"epoch": 1}], [{"train_loss": None}]])
+def test_a_history_without_numbers_is_an_error(history):
+    with pytest.raises(plots.HistoryError, match="train_loss"):
+        plots.curves(history)
+
+
+def test_a_score_has_a_boundary_where_it_crosses_the_threshold():
+    figure = plots.decision_boundary(lambda p: p[:, 0], POINTS, [0, 1, 0], threshold=0.4)
+    lines = [c for c in figure.axes[0].collections if list(getattr(c, "levels", [])) == [0.4]]
+    vertices = np.vstack([path.vertices for path in lines[0].get_paths()])
+    np.testing.assert_allclose(vertices[:, 0], 0.4, atol=1e-9)
+    assert legend(figure.axes[0]) == ["0", "1"]
+
+
+def test_of_several_classes_each_has_its_region():
+    figure = plots.decision_boundary(lambda p: p @ np.eye(2, 3), POINTS, [0, 1, 2])
+    assert legend(figure.axes[0]) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("score", [0.0, 3.0, np.nan])
+def test_a_model_that_says_the_same_everywhere_is_drawn_without_boundary(score, tmp_path):
+    path = tmp_path / "flat.png"
+    plots.decision_boundary(lambda p: np.full(len(p), score), POINTS, [1, 1, -1], path=path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("predict", "x", "y", "message"),
+    [
+        (len, np.zeros((3, 3)), [0, 1, 0], r"points \(n, 2\)"),
+        (len, POINTS, [0, 1], "3 points need as many labels"),
+        (lambda p: p[:5, 0], POINTS, [0, 1, 0], r"predict should return .* \(5,\)"),
+        (lambda p: 1.0, POINTS, [0, 1, 0], "predict should return"),
+    ],
+)
+def test_shapes_are_checked(predict, x, y, message):
+    with pytest.raises(ShapeError, match=message):
+        plots.decision_boundary(predict, x, y)
+
+
+@pytest.mark.parametrize(("suffix", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
+def test_figures_are_saved_by_suffix(tmp_path, suffix, start):
+    path = tmp_path / f"curves.{suffix}"
+    figure = plots.curves(HISTORY, path)
+    assert path.read_bytes().startswith(start)
+    assert plots.svg(figure).startswith("<?xml")
+
+
+def test_figures_cannot_be_saved_elsewhere(tmp_path):
+    figure = plots.curves(HISTORY)
+    with pytest.raises(UnknownNameError, match=r"\.svg"):
+        plots.save(figure, tmp_path / "curves.bmp")
+    with pytest.raises(MissingFolderError):
+        plots.save(figure, tmp_path / "nowhere" / "curves.png")
+
+
+def test_global_state_stays_as_it_was():
+    before = dict(matplotlib.rcParams)
+    plots.curves(HISTORY)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_matplotlib_is_imported_only_to_plot():
+    code = "import sys, viz; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtraError, match=r"tinygrad-edu\[train\]"):
+        plots.curves(HISTORY)

@@ -1,0 +1,278 @@
+"""From the drawing model to DOT source, and from there, by a layout engine, to SVG or PNG.
+
+Whatever people can name (labels, ops, modules) goes into HTML-like labels and through one escape
+function. The engine is the graphviz-pure program, which pip installs, or the system's dot.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import graphviz
+
+from tinygrad_edu import TinygradError
+from viz.graph import Box, Picture, number
+from viz.scale import PAPER, Scale
+
+Direction = Literal["LR", "TB"]
+Format = Literal["svg", "png"]
+
+LONGEST_LABEL = 40
+FONT, FONT_SIZE = "Helvetica", 11
+INK, MUTED, LINE = "#1f2328", "#57606a", "#8c959f"
+PARAMETER, UNUSABLE, DATA = "#8a3a7b", "#fff3bf", "#f0f1f3"
+
+# What XML cannot hold: control characters, lone surrogates, two non-characters.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class LayoutError(TinygradError, RuntimeError):
+    """The layout engine failed, or there is none."""
+
+
+def to_dot(picture: Picture, direction: Direction = "LR") -> str:
+    """The DOT source of a picture.
+
+    Args:
+        picture: what to draw.
+        direction: where the root is: to the right (``"LR"``) or at the bottom (``"TB"``).
+    """
+    scale = Scale.of((box.gradient for box in picture.boxes), picture.signed)
+    whole = graphviz.Digraph("computation graph")
+    whole.attr(
+        "graph",
+        rankdir=direction,
+        fontname=FONT,
+        fontcolor=MUTED,
+        fontsize="9",
+        bgcolor=PAPER,
+        pad="0.2",
+        nodesep="0.22",
+        ranksep="0.45",
+        labelloc="b",
+        labeljust="l",
+        label=_legend(picture, scale),
+    )
+    whole.attr(
+        "node",
+        shape="box",
+        style="rounded,filled",
+        fontname=FONT,
+        fontsize=str(FONT_SIZE),
+        fontcolor=INK,
+        color=LINE,
+        fillcolor=PAPER,
+        penwidth="0.9",
+        margin="0.09,0.05",
+        width="0",
+        height="0",
+    )
+    whole.attr(
+        "edge",
+        fontname=FONT,
+        fontsize="9",
+        fontcolor=INK,
+        color=LINE,
+        penwidth="0.9",
+        arrowsize="0.55",
+    )
+    clusters = {"": whole}
+    for i, path in enumerate(picture.groups):
+        clusters[path] = graphviz.Digraph(f"cluster_{i}", graph_attr=_group_style(path))
+    for box in picture.boxes:
+        clusters[box.group].node(box.name, label=_label(box), **_style(box, picture, scale))
+    for path in reversed(picture.groups):  # the inner ones first: a subgraph is copied in
+        clusters[_parent(path)].subgraph(clusters[path])
+    for arrow in picture.arrows:
+        text = None if arrow.derivative is None else f" {number(arrow.derivative)} "
+        whole.edge(arrow.tail, arrow.head, label=text)
+    return str(whole.source)
+
+
+def lay_out(source: str, form: Format, dpi: int | None = None) -> bytes:
+    """Have the layout engine draw DOT source.
+
+    Args:
+        source: DOT source.
+        form: ``"svg"`` or ``"png"``.
+        dpi: dots per inch, for PNG.
+
+    Raises:
+        LayoutError: there is no engine, or it failed; the message has what it said.
+    """
+    command = [engine(), "-q", f"-T{form}", *([f"-Gdpi={dpi}"] if dpi else [])]
+    done = subprocess.run(command, input=source.encode(), capture_output=True, check=False)
+    if done.returncode or not done.stdout:
+        said = done.stderr.decode(errors="replace").strip() or "it said nothing"
+        raise LayoutError(f"{Path(command[0]).name} failed with code {done.returncode}: {said}")
+    return done.stdout
+
+
+def engine() -> str:
+    """The path of the layout engine: that of this Python environment, or else one on PATH.
+
+    Raises:
+        LayoutError: there is none.
+    """
+    for folder in (str(Path(sys.executable).parent), sysconfig.get_path("scripts")):
+        if found := shutil.which("graphviz-pure", path=folder):
+            return found
+    found = shutil.which("graphviz-pure") or shutil.which("dot")
+    if found is None:
+        raise LayoutError("no layout engine was found: pip install graphviz-pure")
+    return found
+
+
+def escape(text: str) -> str:
+    r"""Text of any origin as the inside of an HTML-like label.
+
+    Such labels are XML in which DOT still reads backslash escapes, ``\N`` being a node's name.
+
+    >>> escape('a < "b" \\N')
+    'a &lt; &quot;b&quot; \\\\N'
+    """
+    return html.escape(_NOT_XML.sub("", text)).replace("\\", "\\\\")
+
+
+def shortened(text: str) -> str:
+    r"""A label as one line of a width that a picture has room for.
+
+    >>> shortened("a\nb"), len(shortened(1000 * "x"))
+    ('a b', 40)
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_LABEL else line[: LONGEST_LABEL - 1] + "…"
+
+
+def _label(box: Box) -> str:
+    """A box's content: its name and op, then a table of captions and texts."""
+    if box.kind == "number":
+        return f'<<FONT POINT-SIZE="9" COLOR="{MUTED}">{escape(box.rows[0][1])}</FONT>>'
+    title = _title(box)
+    lines = [_cells(title, "")] if title else []
+    lines += [_cells(escape(caption), escape(text)) for caption, text in box.rows]
+    return _table(lines)
+
+
+def _title(box: Box) -> str:
+    label, op = escape(shortened(box.label)), escape(shortened(box.op))
+    if not label and box.kind in {"parameter", "array"}:
+        return f"<I>{box.kind}</I>"
+    parts = [f"<B>{label}</B>" if label else "", op]
+    # The engine has no widths for letters beyond ASCII and takes them for spaces: make room.
+    room = "&#160;" * round(0.9 * sum(map(_width, label + op)))
+    return " = ".join(part for part in parts if part) + room
+
+
+def _width(letter: str) -> float:
+    """How many spaces wider a letter is than the layout engine believes."""
+    if letter.isascii():
+        return 0
+    return 3 if unicodedata.east_asian_width(letter) in "WF" else 1.2
+
+
+def _cells(left: str, right: str) -> str:
+    # Bold text, or text next to text in another font, would get another baseline in its cell.
+    if not right:
+        return f'<TR><TD ALIGN="LEFT" COLSPAN="2"><FONT COLOR="{INK}">{left}</FONT></TD></TR>'
+    return (
+        f'<TR><TD ALIGN="LEFT"><FONT COLOR="{MUTED}">{left}&#160;</FONT></TD>'
+        f'<TD ALIGN="RIGHT"><FONT COLOR="{INK}">{right}</FONT></TD></TR>'
+    )
+
+
+def _table(lines: Iterable[str]) -> str:
+    rows = "".join(lines)
+    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{rows}</TABLE>>'
+
+
+def _style(box: Box, picture: Picture, scale: Scale) -> dict[str, str]:
+    """The DOT attributes of a box: its colours, and a border that tells the special cases."""
+    if box.kind == "number":
+        return {"fillcolor": DATA, "color": DATA, "margin": "0.06,0.03"}
+    if box.kind in {"data", "array"}:
+        return {"fillcolor": DATA, "fontcolor": MUTED}
+    fill, border = scale.colours(box.gradient)
+    style = {"fillcolor": fill, "color": border}
+    if box.kind == "parameter":
+        style |= {"color": PARAMETER, "penwidth": "2"}
+    if not picture.has_gradients:
+        return style
+    if box.gradient is None:
+        style["style"] = "rounded,filled,dashed"
+    elif box.gradient == 0:
+        style["style"] = "rounded,filled,dotted"
+    elif not math.isfinite(box.gradient):
+        style |= {"fillcolor": UNUSABLE, "peripheries": "2"}
+    return style
+
+
+def _parent(path: str) -> str:
+    return path.rpartition(".")[0]
+
+
+def _group_style(path: str) -> dict[str, str]:
+    name = escape(shortened(path.rpartition(".")[2])) or "&#160;"
+    return {
+        "label": f'<<FONT COLOR="{MUTED}" POINT-SIZE="10"><B>{name}</B></FONT>>',
+        "labelloc": "t",
+        "style": "rounded,filled",
+        "fillcolor": "#00000008",  # nearly transparent: what is nested deeper looks darker
+        "color": "#b6bec7",
+        "penwidth": "0.8",
+        "margin": "9",
+    }
+
+
+def _legend(picture: Picture, scale: Scale) -> str:
+    """What the colours, borders and numbers mean, of those that the picture has."""
+    shades = _table([_shades(picture, scale)]) if scale.largest else ""
+    lines = ['<TR><TD HEIGHT="8"></TD></TR>']  # the distance to the graph
+    if shades:
+        lines.append(f'<TR><TD ALIGN="LEFT">{shades[1:-1]}</TD></TR>')
+    lines += [f'<TR><TD ALIGN="LEFT">{escape(line)}</TD></TR>' for line in _notes(picture)]
+    return _table(lines)
+
+
+def _shades(picture: Picture, scale: Scale) -> str:
+    steps = scale.steps()
+    named = {steps[0], 0.0, steps[-1]}
+    cells = "".join(
+        f'<TD WIDTH="22" HEIGHT="14" BGCOLOR="{scale.colours(step)[0]}">'
+        f'<FONT COLOR="{INK}">{number(step) if step in named else "&#160;"}</FONT></TD>'
+        for step in steps
+    )
+    meaning = "gradient" if picture.signed else "norm of the gradient"
+    return f"<TR>{cells}<TD>&#160;{meaning}; a shade is a factor of 10</TD></TR>"
+
+
+def _notes(picture: Picture) -> list[str]:
+    """The legend's lines of text."""
+    drawn = [box for box in picture.boxes if box.kind not in {"data", "number", "array"}]
+    gradients = [box.gradient for box in drawn] if picture.has_gradients else []
+    notes = []
+    if not picture.has_gradients:
+        why = "is not a scalar" if drawn else "requires none"
+        notes.append(f"without gradients: the last node {why}")
+    if any(arrow.derivative is not None for arrow in picture.arrows):
+        notes.append("on an arrow: ∂result/∂input")
+    borders = {
+        "thick purple border: parameter": any(box.kind == "parameter" for box in drawn),
+        "grey box: no gradient needed": len(drawn) < len(picture.boxes),
+        "dotted border: gradient 0": 0 in gradients,
+        "dashed border: no gradient": None in gradients,
+        "double border: NaN or infinite": any(
+            g is not None and not math.isfinite(g) for g in gradients
+        ),
+    }
+    return notes + [note for note, seen in borders.items() if seen]

@@ -1,0 +1,258 @@
+"""The drawing model: the boxes, arrows and groups of a picture, as plain text and numbers.
+
+Taken from a graph once, with every gradient from the engine and no ``grad`` touched. Drawing it
+later reads the graph no more, so a picture shows the moment it was taken.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from tinygrad_edu import Node, OperandError, Tensor, Value, gradients, topological_order
+
+# A tensor with more entries than this is drawn by its shape alone.
+FEW_ENTRIES = 4
+
+Kind = Literal["result", "leaf", "parameter", "data", "number", "array"]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """What is drawn of one node, or of one use of a constant.
+
+    Attributes:
+        name: unique in the picture.
+        kind: ``"result"`` of an op, ``"leaf"`` Value, ``"parameter"`` Tensor; where no gradient
+            flows ``"data"`` for a node, ``"number"`` and ``"array"`` for a constant.
+        label: the node's own label, perhaps empty.
+        op: how the node was made; empty unless it is a result.
+        rows: what is known about the node: pairs of a caption and a text.
+        gradient: ∂root/∂node of a Value, the norm of that of a Tensor; ``None`` where no
+            gradient arrives.
+        group: the module path it is drawn in, such as ``"features.0"``.
+    """
+
+    name: str
+    kind: Kind
+    label: str
+    op: str
+    rows: tuple[tuple[str, str], ...]
+    gradient: float | None
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """One use of an input by the op of a result.
+
+    Attributes:
+        tail: the input's box.
+        head: the result's box.
+        derivative: ∂result/∂input between Values; ``None`` where none is defined or for arrays.
+    """
+
+    tail: str
+    head: str
+    derivative: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Everything that a drawing shows.
+
+    Attributes:
+        boxes: each after the boxes of its inputs.
+        arrows: one per use of an input.
+        groups: module paths, each after the one it is nested in.
+        signed: whether gradients are numbers with a sign (Values) or norms (Tensors).
+        has_gradients: whether gradients were computed.
+    """
+
+    boxes: tuple[Box, ...]
+    arrows: tuple[Arrow, ...]
+    groups: tuple[str, ...]
+    signed: bool
+    has_gradients: bool
+
+
+def picture(root: Node, gradient: Any = None) -> Picture:
+    """The drawing model of the graph that ends in ``root``.
+
+    Args:
+        root: the node whose gradients are shown.
+        gradient: ∂L/∂root for a root that is not a scalar; without it such a graph is drawn
+            without gradients.
+
+    Raises:
+        GradientError: the graph was released.
+        OperandError: ``root`` is not a node of a graph.
+    """
+    if not isinstance(root, Node):
+        raise OperandError(f"a picture starts from a Value or Tensor, not {type(root).__name__}")
+    order = topological_order(root)
+    found = _gradients(root, gradient)
+    scopes = _leaf_scopes(order)
+    boxes: list[Box] = []
+    arrows: list[Arrow] = []
+    names: dict[Node, str] = {}
+
+    def add(node: Node) -> None:
+        names[node] = f"n{len(boxes)}"
+        boxes.append(_box(names[node], node, scopes.get(node, ""), found))
+
+    for node in order:
+        uses: list[tuple[str, float | None]] = []
+        for i, x in enumerate(node.inputs):
+            if x is None:  # an absent operand
+                continue
+            if isinstance(x, Node):
+                if x not in names:  # data: the topological order leaves it out
+                    add(x)
+                tail = names[x]
+            else:
+                tail = f"n{len(boxes)}"
+                boxes.append(_constant_box(tail, x, node.scope))
+            uses.append((tail, local_derivative(node, i) if isinstance(node, Value) else None))
+        add(node)
+        arrows += [Arrow(tail, names[node], derivative) for tail, derivative in uses]
+    return Picture(
+        tuple(boxes),
+        tuple(arrows),
+        tuple(_groups(boxes)),
+        signed=isinstance(root, Value),
+        has_gradients=found is not None,
+    )
+
+
+def local_derivative(y: Value, position: int) -> float | None:
+    """∂y/∂x by the input x at a position of the op that made y, with the other inputs fixed.
+
+    It is what the op's own derivative rule answers to g = 1. An input that appears twice has two
+    local derivatives, and its gradient takes their sum.
+
+    Returns:
+        The derivative; ``None`` if no gradient flows to that input.
+
+    >>> x = Value(3.0)
+    >>> local_derivative(x * x, 0), local_derivative(x * 5, 1)
+    (3.0, None)
+    """
+    x = y.inputs[position]
+    rule = y.op.rules[position] if y.op else None
+    if rule is None or not isinstance(x, Value) or not x.requires_grad:
+        return None
+    operands = [x.data if isinstance(x, Value) else x for x in y.inputs]
+    attrs = y.attrs or {}
+    try:
+        return float(rule(1.0, y.data, *operands, **attrs))
+    except ArithmeticError:
+        # Python raises where IEEE arithmetic has an inf or nan, as in 1 / 0.
+        with np.errstate(all="ignore"):
+            return float(rule(*map(np.float64, (1.0, y.data, *operands)), **attrs))
+
+
+def number(x: Any) -> str:
+    """A number as pictures show it: four significant digits, integers in full.
+
+    >>> number(0.123456), number(-0.0), number(float("nan")), number(np.int64(12345))
+    ('0.1235', '0', 'NaN', '12345')
+    """
+    if isinstance(x, bool | np.bool_ | int | np.integer):
+        return str(x)
+    return "NaN" if math.isnan(x) else f"{x + 0.0:.4g}"
+
+
+def _gradients(root: Node, gradient: Any) -> dict[Node, Any] | None:
+    """∂root/∂node for every node; ``None`` where that would take a ``gradient`` for the root."""
+    if gradient is None and (not root.requires_grad or np.size(root.data) != 1):
+        return None
+    # A NaN or an overflow is shown where it happens, which beats a warning from somewhere.
+    with np.errstate(all="ignore"):
+        return gradients(root, gradient)
+
+
+def _leaf_scopes(order: list[Node]) -> dict[Node, str]:
+    """The module path of each leaf: the innermost one that contains all of its uses.
+
+    A parameter is made outside of every module's call, so it has no scope of its own.
+    """
+    scopes: dict[Node, str] = {}
+    for node in order:
+        for x in node.inputs:
+            if isinstance(x, Node) and x.requires_grad and x.is_leaf:
+                scopes[x] = _common(scopes.get(x, node.scope), node.scope)
+    return scopes
+
+
+def _common(a: str, b: str) -> str:
+    """The longest module path that both paths begin with."""
+    shared = []
+    for part, other in zip(a.split("."), b.split("."), strict=False):
+        if part != other:
+            break
+        shared.append(part)
+    return ".".join(shared)
+
+
+def _groups(boxes: list[Box]) -> dict[str, None]:
+    """Every module path with a box in it, and the paths around it, outer ones first."""
+    groups: dict[str, None] = {}
+    for path in dict.fromkeys(box.group for box in boxes if box.group):
+        ends = [i for i, letter in enumerate(path) if letter == "."]
+        groups.update(dict.fromkeys([*(path[:i] for i in ends if i), path]))
+    return groups
+
+
+def _box(name: str, node: Node, leaf_scope: str, found: dict[Node, Any] | None) -> Box:
+    kind: Kind
+    if node.op is not None:
+        kind = "result"
+    elif node.requires_grad:
+        kind = "parameter" if isinstance(node, Tensor) else "leaf"
+    else:
+        kind = "data"
+    gradient = None if found is None else _size(found.get(node))
+    rows = _array_rows(node.data) if isinstance(node, Tensor) else [("data", number(node.data))]
+    if found is not None and node.requires_grad:
+        caption = "‖grad‖" if isinstance(node, Tensor) else "grad"
+        rows.append((caption, "no grad" if gradient is None else number(gradient)))
+    group = {"result": node.scope, "data": ""}.get(kind, node.scope or leaf_scope)
+    return Box(name, kind, node.label, _op(node), tuple(rows), gradient, group)
+
+
+def _constant_box(name: str, x: Any, scope: str) -> Box:
+    """A number is drawn next to what uses it, an array among the data."""
+    if np.ndim(x) == 0:
+        return Box(name, "number", "", "", (("", number(x)),), None, scope)
+    return Box(name, "array", "", "", tuple(_array_rows(np.asarray(x))), None, "")
+
+
+def _array_rows(data: np.ndarray[Any, Any]) -> list[tuple[str, str]]:
+    rows = [("shape", str(data.shape)), ("dtype", str(data.dtype))]
+    if 0 < data.size <= FEW_ENTRIES:
+        text = np.array2string(data, separator=", ", formatter={"all": number})
+        rows.append(("data", " ".join(text.split())))
+    return rows
+
+
+def _size(gradient: Any) -> float | None:
+    """A number as it is; of an array the Euclidean norm, safe from overflow."""
+    if not isinstance(gradient, np.ndarray):
+        return None if gradient is None else float(gradient)
+    entries = np.abs(gradient.ravel().astype(np.float64))
+    largest = float(entries.max(initial=0.0))
+    if largest == 0 or not math.isfinite(largest):
+        return largest
+    return largest * float(np.linalg.norm(entries / largest))
+
+
+def _op(node: Node) -> str:
+    """An op's symbol; on Tensors followed by its name, where the symbol is not the name."""
+    if node.op is None:
+        return ""
+    name, symbol = node.op.name, node.op.symbol
+    return symbol if isinstance(node, Value) or symbol == name else f"{symbol} {name}"

@@ -30,6 +30,10 @@ class GradientError(TinygradError, RuntimeError):
     """A backward pass that cannot be run: no scalar, no graph, or a released one."""
 
 
+class GradientMismatchError(TinygradError, AssertionError):
+    """A gradient that is not the one finite differences see."""
+
+
 class GradientLostError(TinygradError, TypeError):
     """A conversion to plain numbers that would cut the graph without saying so."""
 

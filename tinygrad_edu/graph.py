@@ -45,7 +45,6 @@ class Node:
         "scope",
         "label",
         "requires_grad",
-        "keeps_grad",
         "__weakref__",
     )
 
@@ -129,8 +128,9 @@ class Node:
             create_graph=create_graph,
             release=not retain_graph,
         )
-        for node, g in found.items():
-            node.accumulate(g)
+        with enable_grad():  # sums of gradients that are nodes are recorded
+            for node, g in found.items():
+                node.accumulate(g)
 
 
 # The grad mode and the module path in force: (are operations recorded, scope).

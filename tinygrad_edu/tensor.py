@@ -51,7 +51,7 @@ class Tensor(Operators):
            [1., 1.]], dtype=float32)
     """
 
-    __slots__ = ()
+    __slots__ = ("keeps_grad",)
 
     def __init__(
         self,
@@ -80,18 +80,15 @@ class Tensor(Operators):
         """Run ``op`` on Tensors, arrays and numbers and record the result; see ``Node.apply``."""
         operands: list[Any] = []
         requires_grad = False
-        for x, rule in zip(inputs, op.rules, strict=True):
+        for x in inputs:
             if isinstance(x, Tensor):
                 operands.append(x.data)
-                if x.requires_grad and rule is not None:
+                if x.requires_grad:
                     requires_grad = True
             elif x.__class__ in _CONSTANTS:
                 operands.append(x)
             elif isinstance(x, list | tuple | np.generic):
-                constants = tuple(
-                    _as_array(c) if isinstance(c, list | tuple | np.generic) else c for c in inputs
-                )
-                return Tensor.apply(op, constants, attrs)
+                return Tensor.apply(op, _with_arrays(inputs), attrs)
             else:
                 return NotImplemented
         saved = None
@@ -103,9 +100,15 @@ class Tensor(Operators):
             raise _explained(op, operands, attrs, error) from error
         if op.saves:
             y, saved = y
+        if y.__class__ is not np.ndarray:
+            y = np.asarray(y)
+        if y.dtype.kind != "f":
+            if y.dtype.kind not in "biu":
+                raise DTypeError(f"{op.name} gave {y.dtype}, and a Tensor holds real numbers")
+            requires_grad = False  # integers do not change by a little
         records, scope = mode.get()
         out = Tensor.__new__(Tensor)
-        out.data = y if y.__class__ is np.ndarray else np.asarray(y)
+        out.data = y
         out.grad = None
         out.scope = scope
         out.label = ""
@@ -129,20 +132,20 @@ class Tensor(Operators):
                     " .sum() or .mean(), or pass backward(gradient=) of that shape"
                 )
             return np.ones_like(self.data)
-        array = _as_array(_data(gradient), None)
+        array = _as_array(_data(gradient), self.data.dtype)
         if array.shape != self.data.shape:
             raise ShapeError(
                 f"the gradient for {describe(self)} has shape {array.shape}; it must be"
                 f" {self.data.shape}"
             )
-        return array.astype(self.data.dtype, copy=False)
+        return array
 
     def constant(self, gradient: Any) -> Tensor:
         """A plain gradient as a Tensor that requires none."""
         return gradient if isinstance(gradient, Tensor) else Tensor(gradient)
 
-    def fit(self, gradient: Any) -> Any:
-        """A derivative rule's result in this Tensor's shape and dtype: broadcasting undone.
+    def fit(self, gradient: Any, op: Op) -> Any:
+        """What a rule of ``op`` returned in this Tensor's shape and dtype: broadcasting undone.
 
         Where the forward repeated an entry, its gradient is the sum over the repetitions.
         """
@@ -151,17 +154,15 @@ class Tensor(Operators):
             gradient = data = np.asarray(data)
         if data.shape != want:
             extra = data.ndim - len(want)
-            added = tuple(range(extra))
-            repeated = tuple(
-                extra + i for i, n in enumerate(want) if n == 1 and data.shape[extra + i] != 1
-            )
-            try:
-                gradient = reduction.sum(gradient, added + repeated, True).reshape(want)
-            except (ValueError, IndexError) as error:
+            lengths = list(zip(want, data.shape[max(extra, 0) :], strict=False))
+            if extra < 0 or any(n not in (1, m) for n, m in lengths):
                 raise ShapeError(
-                    f"a derivative rule returned shape {data.shape} for {describe(self)}, which"
-                    " does not broadcast from the input's shape"
-                ) from error
+                    f"a derivative rule of {op.name} returned shape {data.shape} for"
+                    f" {describe(self)}, which does not broadcast to it"
+                )
+            added = tuple(range(extra))
+            repeated = tuple(extra + i for i, (n, m) in enumerate(lengths) if n != m)
+            gradient = reduction.sum(gradient, added + repeated, True).reshape(want)
         if data.dtype != self.data.dtype:
             gradient = gradient.astype(self.data.dtype)
         return gradient
@@ -176,7 +177,7 @@ class Tensor(Operators):
         for x, rule in zip(inputs, op.rules, strict=True):
             if not (isinstance(x, Tensor) and x.requires_grad and rule is not None):
                 continue
-            d = x.fit(rule(g, self.data, *operands, **attrs))
+            d = x.fit(rule(g, self.data, *operands, **attrs), op)
             previous = pending.get(x)
             if previous is None:
                 pending[x] = d
@@ -185,12 +186,16 @@ class Tensor(Operators):
             elif x in owned:
                 previous += d
             else:
-                pending[x] = previous + d
+                pending[x] = np.asarray(previous + d)  # the sum of 0-d arrays is none itself
                 owned.add(x)
 
     def accumulate(self, gradient: Any) -> None:
         """Add to ``grad``."""
-        self.grad = gradient if self.grad is None else self.grad + gradient
+        previous = self.grad
+        if previous is None and isinstance(gradient, Tensor):
+            previous = 0  # to be added, since the gradient itself may be another node's too
+        total = gradient if previous is None else previous + gradient
+        self.grad = np.asarray(total) if isinstance(total, np.generic) else total
 
     def zero_grad(self) -> None:
         """Forget ``grad``: it is None until the next backward pass."""
@@ -325,6 +330,8 @@ class Tensor(Operators):
     # NumPy's protocols.
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if ufunc in _COMPARISONS and method == "__call__":
+            return ufunc(*map(_data, inputs), **kwargs)
         op = NUMPY_FUNCTIONS.get(ufunc)
         if op is None or method != "__call__" or kwargs:
             raise UnsupportedFunctionError(_unsupported(ufunc, method, kwargs))
@@ -367,6 +374,11 @@ def set_default_dtype(dtype: DTypeLike) -> None:
 # What an op takes as a constant without conversion. None is an absent operand (a bias).
 _CONSTANTS = frozenset({float, int, bool, np.ndarray, type(None)})
 
+# What compares the data, as the operators do, with an ndarray on the left of a Tensor too.
+_COMPARISONS = frozenset(
+    {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal}
+)
+
 
 def _data(x: Any) -> Any:
     return x.data if isinstance(x, Node) else x
@@ -381,16 +393,33 @@ def _sequence(lengths: tuple[Any, ...]) -> tuple[int, ...]:
 def _as_array(data: Any, dtype: DTypeLike | None = None) -> np.ndarray[Any, Any]:
     if isinstance(data, Node):
         raise DTypeError(f"this is a {type(data).__name__} already; use detach() for a new leaf")
-    given = isinstance(data, np.ndarray | np.generic)
+    parts = data if isinstance(data, list | tuple) else (data,)
+    given = any(isinstance(part, np.ndarray | np.generic) for part in parts)
     try:
-        array = np.asarray(data, dtype=dtype)
+        array = np.asarray(data)
+    except TinygradError:
+        raise
     except (ValueError, TypeError) as error:
         raise DTypeError(f"a Tensor holds an array of real numbers: {error}") from error
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"a Tensor holds real numbers, not {array.dtype}: {data!r:.60}")
-    if not given and dtype is None and array.dtype.kind != "b":
-        array = array.astype(default_dtype)
-    return array
+    if dtype is None:
+        dtype = array.dtype if given or array.dtype.kind == "b" else default_dtype
+    return array.astype(dtype, copy=False)
+
+
+def _with_arrays(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The inputs with NumPy scalars and lists as arrays; the Python numbers in a list are weak."""
+    floats = [x.dtype for x in inputs if isinstance(x, Tensor) and x.dtype.kind == "f"]
+    weak = np.result_type(*floats) if floats else None
+    return tuple(
+        _as_array(x, weak)
+        if isinstance(x, list | tuple)
+        else np.asarray(x)
+        if isinstance(x, np.generic)
+        else x
+        for x in inputs
+    )
 
 
 def _unsupported(function: Any, method: str, kwargs: dict[str, Any]) -> str:

@@ -33,8 +33,7 @@ class Value(Operators):
 
     __slots__ = ()
 
-    # Every Value keeps its gradient, as in micrograd. This shadows the slot, so costs no store.
-    keeps_grad = True
+    keeps_grad = True  # every Value keeps its gradient, as in micrograd
 
     def __init__(self, data: float, label: str = "", requires_grad: bool = True) -> None:
         self.data = _as_float(data)
@@ -74,13 +73,15 @@ class Value(Operators):
 
     def seed(self, gradient: Any) -> float:
         """The gradient that ``backward`` starts from: 1, or the given number."""
-        return 1.0 if gradient is None else _as_float(gradient)
+        if gradient is None:
+            return 1.0
+        return gradient.data if isinstance(gradient, Value) else _as_float(gradient)
 
     def constant(self, gradient: Any) -> Value:
         """A plain gradient as a Value that requires none."""
         return gradient if isinstance(gradient, Value) else Value(gradient, requires_grad=False)
 
-    def fit(self, gradient: Any) -> Any:
+    def fit(self, gradient: Any, op: Op) -> Any:
         """A derivative rule's result, as it is: a number has no shape to broadcast."""
         return gradient
 
@@ -93,7 +94,7 @@ class Value(Operators):
             if x.__class__ is Value and x.requires_grad and rule is not None:
                 try:
                     d = rule(g, self.data, *operands, **attrs)
-                except ArithmeticError:
+                except (ArithmeticError, ValueError):
                     # Python raises where IEEE arithmetic has an inf or nan, as in 1 / 0.
                     ieee = map(np.float64, (g, self.data, *operands))
                     d = float(rule(*ieee, **attrs))

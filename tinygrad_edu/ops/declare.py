@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.errors import OperandError, TinygradError
+from tinygrad_edu.errors import GradientLostError, OperandError, TinygradError
 from tinygrad_edu.graph import Node
 
 Rule = Callable[..., Any]
@@ -60,6 +60,11 @@ class Op:
         self.__name__ = self.__qualname__ = name
         self.__doc__ = doc
         self.__signature__ = _signature(self)
+        if saves and definition is None:
+            raise OperandError(
+                f"{name} saves arrays, which are constants to a second derivative: declare it with"
+                " a definition= in terms of other ops as well"
+            )
         OPS[name] = self
         if numpy is not None:
             NUMPY_FUNCTIONS[numpy] = self
@@ -95,6 +100,13 @@ class Op:
         for option, value in attrs.items():
             if value is inspect.Parameter.empty:
                 raise OperandError(f"{self.name} needs {option}=")
+            if isinstance(value, Node):
+                if value.requires_grad:
+                    raise GradientLostError(
+                        f"no gradient flows to the option {option} of {self.name}: call .detach()"
+                        f" on the {type(value).__name__} first, or write it with arithmetic"
+                    )
+                attrs[option] = value.data
         return args[: self.arity], attrs
 
     def on_plain(self, inputs: tuple[Any, ...], attrs: dict[str, Any] | None) -> Any:
@@ -139,7 +151,7 @@ def elementwise(
 ) -> Op:
     """Declare an op that acts on each entry, for Values and (with broadcasting) Tensors.
 
-    If ``on_arrays`` is a NumPy ufunc, that ufunc accepts Tensors from then on.
+    If ``on_arrays`` is a NumPy function, that function accepts Tensors from then on.
 
     >>> from tinygrad_edu import Value, elementwise
     >>> cube = elementwise(
@@ -150,7 +162,8 @@ def elementwise(
     >>> x.grad
     12.0
     """
-    numpy = on_arrays if isinstance(on_arrays, np.ufunc) else None
+    is_numpy = isinstance(on_arrays, np.ufunc) or on_arrays.__module__ == "numpy"
+    numpy = on_arrays if is_numpy else None
     return Op(name, symbol, on_floats, on_arrays, rules, numpy=numpy, doc=doc)
 
 

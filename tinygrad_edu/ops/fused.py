@@ -6,6 +6,7 @@ what a second derivative goes through, and what the tests compare it with.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from tinygrad_edu.ops.reduction import mean, sum
 
 
 def _rows(x: Any) -> Any:
-    return x.reshape((-1, x.shape[-1]))
+    return x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 @primitive(
@@ -92,18 +93,18 @@ def cross_entropy(logits: Any, target: Any) -> Any:
 
 
 def _check_target(logits: Any, target: Any) -> None:
-    if np.ndim(logits) != 2 or np.shape(target) != (logits.shape[0],) or not len(target):
+    labels = np.asarray(target)
+    if np.ndim(logits) != 2 or labels.shape != (len(logits),) or not labels.size:
         raise ShapeError(
             f"cross_entropy takes logits (N, classes) and N labels, N > 0; it got logits"
-            f" {np.shape(logits)} and labels {np.shape(target)}"
+            f" {np.shape(logits)} and labels {labels.shape}"
         )
-    if not isinstance(target, np.ndarray) or target.dtype.kind not in "iu":
-        kind = getattr(target, "dtype", type(target).__name__)
-        raise TargetError(f"cross_entropy takes integer labels, not {kind}")
+    if labels.dtype.kind not in "iu":
+        raise TargetError(f"cross_entropy takes integer labels, not {labels.dtype}")
     classes = logits.shape[1]
-    wrong = np.flatnonzero((target < 0) | (target >= classes))
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if wrong.size:
         raise TargetError(
-            f"cross_entropy got label {target[wrong[0]]} at index {wrong[0]}"
+            f"cross_entropy got label {labels[wrong[0]]} at index {wrong[0]}"
             f" ({wrong.size} such), outside [0, {classes}) for logits of {classes} classes"
         )

@@ -31,6 +31,6 @@ def scatter(x: Any, shape: Any, index: Any) -> Any:
 
 
 def _repeats(index: Any) -> bool:
-    """Whether an index can name the same entry twice: only integer arrays can."""
+    """Whether an index can name the same entry twice: only sequences of integers can."""
     parts = index if isinstance(index, tuple) else (index,)
-    return any(isinstance(p, np.ndarray | list) and np.asarray(p).dtype != bool for p in parts)
+    return any(p.ndim > 0 and p.dtype != bool for p in map(np.asarray, parts))

@@ -19,6 +19,8 @@ def _kept(shape: tuple[int, ...], axis: Any) -> tuple[int, ...]:
     """The shape that a reduction has with keepdims=True."""
     if axis is None:
         return (1,) * len(shape)
+    if not shape:  # of a number, NumPy takes axis 0 and -1 too
+        return ()
     axes = {a % len(shape) for a in ((axis,) if np.ndim(axis) == 0 else axis)}
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 

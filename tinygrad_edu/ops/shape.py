@@ -22,7 +22,7 @@ def reshape(x: Any, shape: Any) -> Any:
 def _transpose_rule(g: Any, y: Any, x: Any, axes: Any) -> Any:
     if axes is None:
         return transpose(g)
-    return transpose(g, tuple(np.argsort([a % len(x.shape) for a in axes]).tolist()))
+    return transpose(g, tuple(np.argsort([a % x.ndim for a in np.atleast_1d(axes)]).tolist()))
 
 
 @primitive(_transpose_rule, symbol="T", numpy=np.transpose)

@@ -149,7 +149,7 @@ def local_derivative(y: Value, position: int) -> float | None:
     attrs = y.attrs or {}
     try:
         return float(rule(1.0, y.data, *operands, **attrs))
-    except ArithmeticError:
+    except (ArithmeticError, ValueError):
         # Python raises where IEEE arithmetic has an inf or nan, as in 1 / 0.
         with np.errstate(all="ignore"):
             return float(rule(*map(np.float64, (1.0, y.data, *operands)), **attrs))

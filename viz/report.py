@@ -145,6 +145,7 @@ dt { color: var(--muted); font-size: .85rem; }
 dd { margin: 0; font-size: 1.35rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 section { padding: 1.25rem; margin: 0 0 1.25rem; }
 .picture, .table { overflow-x: auto; border-radius: 8px; }
+.table { max-height: 24rem; overflow-y: auto; }
 .picture { background: #ffffff; border: 1px solid var(--line); padding: .5rem; }
 .picture img { display: block; margin: 0 auto; max-width: none; }
 .picture:focus-visible, .table:focus-visible { outline: 2px solid #2f81f7; }

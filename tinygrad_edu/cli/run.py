@@ -182,11 +182,21 @@ def write_report(result: Result, title: str, extra: Sequence[Section] = ()) -> l
         )
     )
     sections += extra
-    sections.append(
+    sections += [
         Section(
-            "The model", table=[("parameter", "shape", "numbers"), *parameter_rows(result.model)]
-        )
-    )
+            "The weights",
+            "In model.safetensors, by name.",
+            table=[("parameter", "shape", "numbers"), *parameter_rows(result.model)],
+        ),
+        Section(
+            "The metrics",
+            "Of every epoch, as in metrics.csv.",
+            table=[
+                [name.replace("_", " ") for name in result.history[0]],
+                *([f"{number:.4g}" for number in row.values()] for row in result.history),
+            ],
+        ),
+    ]
     numbers = {
         "data set": dataset.name,
         "held-out accuracy": f"{result.accuracy:.2%}",

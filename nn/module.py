@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from nn.errors import StateDictError
-from tinygrad_edu import Node, Tensor, Value
+from tinygrad_edu import Node, Tensor, Value, mark_changed
 from tinygrad_edu.graph import mode
 
 Array = np.ndarray[Any, Any]
@@ -188,6 +188,7 @@ class Module:
                 parameter.data = float(given[name])
             else:
                 parameter.data = given[name].astype(parameter.data.dtype)
+            mark_changed(parameter)
 
     # On paper.
 

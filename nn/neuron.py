@@ -79,6 +79,10 @@ class Neuron(Module):
             self.activation.label = "a"
         return self.activation
 
+    def __getstate__(self) -> dict[str, Any]:
+        # For copy and pickle: a copy of the neuron has not been called yet.
+        return {**self.__dict__, "z": None, "activation": None}
+
     def _extra_repr(self) -> str:
         return f"{len(self.weights)} inputs, {self.activation_name}"
 

@@ -8,10 +8,36 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from numpy.linalg import LinAlgError
 
 
 class TinygradError(Exception):
-    """The base of every exception this library raises on purpose."""
+    """The base of every exception this library raises on purpose.
+
+    Attributes:
+        graph: the operation that failed, with its inputs: the graph up to the failure. ``None``
+            where the error is not of an operation.
+    """
+
+    graph: Failure | None = None
+
+
+class Failure(NamedTuple):
+    """An operation that could not be run.
+
+    Attributes:
+        op: the operation.
+        inputs: the nodes, numbers and arrays it was given.
+        attrs: its options.
+        scope: the path of the module it ran in.
+    """
+
+    op: Any
+    inputs: tuple[Any, ...]
+    attrs: dict[str, Any] | None
+    scope: str
 
 
 class ShapeError(TinygradError, ValueError):
@@ -30,6 +56,10 @@ class GradientError(TinygradError, RuntimeError):
     """A backward pass that cannot be run: no scalar, no graph, or a released one."""
 
 
+class AnomalyError(TinygradError, RuntimeError):
+    """A nan or inf, found by ``detect_anomaly`` where it first arose."""
+
+
 class GradientMismatchError(TinygradError, AssertionError):
     """A gradient that is not the one finite differences see."""
 
@@ -40,6 +70,10 @@ class GradientLostError(TinygradError, TypeError):
 
 class IndexingError(TinygradError, IndexError):
     """An index outside its axis, or of a kind that NumPy does not know."""
+
+
+class LinearAlgebraError(TinygradError, LinAlgError):
+    """A matrix that is singular, or has no decomposition of the kind that was asked for."""
 
 
 class TargetError(TinygradError, ValueError):

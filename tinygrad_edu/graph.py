@@ -6,13 +6,15 @@ Everything that reads a graph (gradients, pictures, error messages) reads these 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+import weakref
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
 from numpy import ndarray
 
+from tinygrad_edu import anomaly, changes
 from tinygrad_edu.errors import GradientError
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ class Node:
         saved: what the op's forward kept for its derivative rule, if anything.
         scope: the path of the module that made it, such as ``"features.0"``; else ``""``.
         label: a name for people.
+        born: the time it was made at, on the clock of in-place changes.
+        line: the line of source that made it, if ``detect_anomaly`` took it down.
         requires_grad: whether a gradient flows to it.
         keeps_grad: whether ``backward`` stores its gradient in ``grad``, as it does for leaves.
     """
@@ -45,6 +49,8 @@ class Node:
         "scope",
         "label",
         "requires_grad",
+        "born",
+        "line",
         "__weakref__",
     )
 
@@ -58,11 +64,22 @@ class Node:
     label: str
     requires_grad: bool
     keeps_grad: bool
+    born: int
+    line: str
 
     @property
     def is_leaf(self) -> bool:
         """Whether no recorded op made this node."""
         return self.op is None
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        # For copy and pickle. A copy of a result would drag a copy of its whole graph along.
+        if self.op is not None:
+            raise GradientError(
+                f"only leaves can be copied or pickled, and {describe(self)} is the result of an"
+                " operation: call .detach() first, which leaves its graph behind"
+            )
+        return super().__reduce_ex__(protocol)
 
     # What a kind of node (Value, Tensor) tells the engine about itself.
 
@@ -101,6 +118,36 @@ class Node:
     def zero_grad(self) -> None:
         """Clear ``grad``."""
         raise TypeError("a bare Node has no gradient")
+
+    def detach(self) -> Any:
+        """The same data as a leaf that requires no gradient."""
+        raise TypeError("a bare Node has no data")
+
+    def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
+        """Have ``hook`` called with this node's whole gradient whenever it is computed.
+
+        Args:
+            hook: gets the gradient; what it returns, unless None, takes the gradient's place.
+
+        Returns:
+            A function that removes the hook.
+
+        >>> from tinygrad_edu import Value
+        >>> x = Value(3.0)
+        >>> remove = x.register_hook(lambda g: 10 * g)
+        >>> (x * x).backward()
+        >>> x.grad
+        60.0
+        """
+        if not self.requires_grad:
+            raise GradientError(f"{describe(self)} requires no gradient, so a hook gets none")
+        key = id(self)
+        if key not in _hooks:
+            _hooks[key] = []
+            weakref.finalize(self, _hooks.pop, key, None).atexit = False
+        hooks = _hooks[key]
+        hooks.append(hook)
+        return lambda: hooks.remove(hook)
 
     def backward(
         self, gradient: Any = None, retain_graph: bool = True, create_graph: bool = False
@@ -241,7 +288,8 @@ def gradients(
         ``create_graph``. A node that no gradient reached is absent.
 
     Raises:
-        GradientError: ``root`` needs no gradient, is not a scalar, or its graph was released.
+        GradientError: ``root`` needs no gradient, is not a scalar, its graph was released, or data
+            that a derivative rule needs were changed in place since the forward pass.
     """
     if not root.requires_grad:
         raise GradientError(
@@ -262,16 +310,23 @@ def gradients(
         g = pending.pop(node, None)
         if g is None:  # every path to it goes through an input that its op is constant in
             continue
+        for hook in _hooks.get(id(node), ()) if _hooks else ():
+            g = _hooked(node, hook, g)
+            owned.discard(node)  # the hook may have kept it
         if intermediates or node.op is None or node.keeps_grad:
             shared = g.__class__ is ndarray and node not in owned
             result[node] = g.copy() if shared else g
         owned.discard(node)  # which would keep a released node's data alive
         if node.op is None or node in sources:
             continue
+        if node.born != changes.clock:
+            _check_unchanged(node)
         if create_graph:
             pass_back_nodes(node, g, pending)
         else:
             node.pass_back(g, pending, owned)
+        if anomaly.watchers:
+            anomaly.look_at_gradients(node, pending)
         if release:
             node.op, node.inputs, node.attrs, node.saved = RELEASED, (), None, None
     return result
@@ -294,7 +349,7 @@ def rule_gradients(node: Node, g: Node) -> list[tuple[Node, Node]]:
     op, attrs = cast("Op", node.op), node.attrs or {}
     return [
         (x, x.fit(x.constant(rule(g, node, *node.inputs, **attrs)), op))
-        for x, rule in zip(node.inputs, op.rules, strict=True)
+        for x, rule in zip(node.inputs, op.rules_for(node.inputs), strict=True)
         if isinstance(x, Node) and x.requires_grad and rule is not None
     ]
 
@@ -311,6 +366,30 @@ def definition_gradients(node: Node, g: Node) -> list[tuple[Node, Node]]:
     y = definition(*node.inputs, **(node.attrs or {}))
     found = gradients(y, g, sources=sources, create_graph=True)
     return [(x, found[x]) for x in sources if x in found]
+
+
+def _check_unchanged(node: Node) -> None:
+    changed = changes.changed_operand(node)
+    if changed is not None:
+        raise GradientError(
+            f"the backward of {cast('Op', node.op).name}{f' in {node.scope}' if node.scope else ''}"
+            f" needs {describe(changed)} as it was in the forward pass, and it was changed in place"
+            " since, as by optimizer.step() or t[...] = v: run the forward pass again first"
+        )
+
+
+def _hooked(node: Node, hook: Callable[[Any], Any], g: Any) -> Any:
+    """The gradient that a hook leaves."""
+    replaced = hook(g.copy() if isinstance(g, ndarray) else g)
+    if replaced is None:
+        return g
+    if isinstance(g, Node):
+        return g.constant(replaced)
+    return node.seed(replaced)
+
+
+# By the id of the node, while that is alive: too rare a thing for a field of every node.
+_hooks: dict[int, list[Callable[[Any], Any]]] = {}
 
 
 def describe(node: Node) -> str:

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from functools import wraps
 from typing import Any, Self
 
 from tinygrad_edu.graph import Node
+from tinygrad_edu.ops import activation
 from tinygrad_edu.ops import elementwise as ops
+
+
+def method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of a node as a method: ``x.f(...)`` is ``f(x, ...)``."""
+
+    @wraps(function, assigned=("__doc__", "__name__"), updated=())
+    def of_self(self: Any, *args: Any, **options: Any) -> Any:
+        return function(self, *args, **options)
+
+    parameters = inspect.signature(function).parameters.values()
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    of_self.__signature__ = inspect.Signature([own, *list(parameters)[1:]])  # type: ignore[attr-defined]
+    return of_self
 
 
 class Operators(Node):
@@ -43,6 +60,33 @@ class Operators(Node):
     def __rpow__(self, other: Any) -> Self:
         return self.apply(ops.power, (other, self), None)
 
+    def __floordiv__(self, other: Any) -> Self:
+        return self.apply(ops.floor_divide, (self, other), None)
+
+    def __rfloordiv__(self, other: Any) -> Self:
+        return self.apply(ops.floor_divide, (other, self), None)
+
+    def __mod__(self, other: Any) -> Self:
+        return self.apply(ops.mod, (self, other), None)
+
+    def __rmod__(self, other: Any) -> Self:
+        return self.apply(ops.mod, (other, self), None)
+
+    def __divmod__(self, other: Any) -> tuple[Self, Self]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple[Self, Self]:
+        return other // self, other % self
+
+    def __round__(self, decimals: int | None = None) -> Self:
+        return self.apply(ops.round, (self,), {"decimals": decimals or 0})
+
+    def __floor__(self) -> Self:
+        return self.apply(ops.floor, (self,), None)
+
+    def __ceil__(self) -> Self:
+        return self.apply(ops.ceil, (self,), None)
+
     def __neg__(self) -> Self:
         return self.apply(ops.negative, (self,), None)
 
@@ -77,36 +121,49 @@ class Operators(Node):
     def __float__(self) -> float:
         return float(self.data)
 
+    def __int__(self) -> int:
+        return int(self.data)
+
     def __bool__(self) -> bool:
         return bool(self.data)
 
-    def exp(self) -> Self:
-        """eˣ."""
-        return self.apply(ops.exp, (self,), None)
+    # Elementwise functions as methods; each is documented where it is declared.
 
-    def log(self) -> Self:
-        """The natural logarithm."""
-        return self.apply(ops.log, (self,), None)
-
-    def sqrt(self) -> Self:
-        """The square root."""
-        return self.apply(ops.sqrt, (self,), None)
-
-    def abs(self) -> Self:
-        """|x|; the derivative at 0 is 0."""
-        return self.apply(ops.abs, (self,), None)
-
-    def tanh(self) -> Self:
-        """The hyperbolic tangent."""
-        return self.apply(ops.tanh, (self,), None)
-
-    def sigmoid(self) -> Self:
-        """1 / (1 + exp(-x))."""
-        return self.apply(ops.sigmoid, (self,), None)
-
-    def relu(self) -> Self:
-        """max(x, 0); the derivative at 0 is 0."""
-        return self.apply(ops.relu, (self,), None)
+    exp = method(ops.exp)
+    exp2 = method(ops.exp2)
+    expm1 = method(ops.expm1)
+    log = method(ops.log)
+    log2 = method(ops.log2)
+    log10 = method(ops.log10)
+    log1p = method(ops.log1p)
+    sqrt = method(ops.sqrt)
+    square = method(ops.square)
+    reciprocal = method(ops.reciprocal)
+    abs = method(ops.abs)
+    sign = method(ops.sign)
+    sin = method(ops.sin)
+    cos = method(ops.cos)
+    tan = method(ops.tan)
+    arcsin = method(ops.arcsin)
+    arccos = method(ops.arccos)
+    arctan = method(ops.arctan)
+    sinh = method(ops.sinh)
+    cosh = method(ops.cosh)
+    tanh = method(ops.tanh)
+    erf = method(ops.erf)
+    floor = method(ops.floor)
+    ceil = method(ops.ceil)
+    round = method(ops.round)
+    clip = method(ops.clip)
+    maximum = method(ops.maximum)
+    minimum = method(ops.minimum)
+    sigmoid = method(activation.sigmoid)
+    relu = method(activation.relu)
+    leaky_relu = method(activation.leaky_relu)
+    elu = method(activation.elu)
+    gelu = method(activation.gelu)
+    silu = method(activation.silu)
+    softplus = method(activation.softplus)
 
 
 def _plain(x: Any) -> Any:

@@ -5,14 +5,18 @@ NumPy's own functions accept it (``np.tanh(t)``, ``array @ t``) and return Tenso
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from tinygrad_edu import anomaly, changes
 from tinygrad_edu.errors import (
     DTypeError,
+    Failure,
     GradientError,
     GradientLostError,
     IndexingError,
@@ -21,9 +25,11 @@ from tinygrad_edu.errors import (
     TinygradError,
     UnsupportedFunctionError,
 )
-from tinygrad_edu.graph import Node, describe, mode
-from tinygrad_edu.operators import Operators
-from tinygrad_edu.ops import fused, indexing, linalg, reduction, shape
+from tinygrad_edu.graph import Node, describe, is_grad_enabled, mode
+from tinygrad_edu.names_elsewhere import unknown_attribute
+from tinygrad_edu.operators import Operators, method
+from tinygrad_edu.ops import einsum, fused, indexing, linalg, reduction
+from tinygrad_edu.ops import shape as shape_ops
 from tinygrad_edu.ops.declare import NUMPY_FUNCTIONS, Op
 
 # The dtype of what starts as Python numbers.
@@ -94,10 +100,13 @@ class Tensor(Operators):
         saved = None
         try:
             y = op.on_arrays(*operands, **attrs) if attrs else op.on_arrays(*operands)
-        except TinygradError:
+        except TinygradError as error:
+            error.graph = error.graph or Failure(op, inputs, attrs, mode.get()[1])
             raise
         except (ValueError, TypeError, IndexError) as error:
-            raise _explained(op, operands, attrs, error) from error
+            explained = _explained(op, operands, attrs, error)
+            explained.graph = Failure(op, inputs, attrs, mode.get()[1])
+            raise explained from error
         if op.saves:
             y, saved = y
         if y.__class__ is not np.ndarray:
@@ -115,10 +124,12 @@ class Tensor(Operators):
         out.keeps_grad = False
         if requires_grad and records:
             out.op, out.inputs, out.attrs, out.saved = op, inputs, attrs, saved
-            out.requires_grad = True
+            out.requires_grad, out.born = True, changes.clock
         else:
             out.op, out.inputs, out.attrs, out.saved = None, (), None, None
             out.requires_grad = False
+        if anomaly.watchers:
+            anomaly.look_at_result(out, op.name)
         return out
 
     # What the traversal asks of a node.
@@ -174,7 +185,7 @@ class Tensor(Operators):
         attrs = self.attrs or {}
         if op.saves:
             attrs = {**attrs, "saved": self.saved}
-        for x, rule in zip(inputs, op.rules, strict=True):
+        for x, rule in zip(inputs, op.rules_for(inputs), strict=True):
             if not (isinstance(x, Tensor) and x.requires_grad and rule is not None):
                 continue
             d = x.fit(rule(g, self.data, *operands, **attrs), op)
@@ -252,6 +263,9 @@ class Tensor(Operators):
             raise ShapeError("a 0-d Tensor has no length")
         return len(self.data)
 
+    def __contains__(self, x: Any) -> bool:
+        return _data(x) in self.data
+
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
 
@@ -268,9 +282,17 @@ class Tensor(Operators):
     # Operations that only arrays have.
 
     def __getitem__(self, index: Any) -> Tensor:
-        if isinstance(index, tuple):
-            index = tuple(_data(part) for part in index)
-        return cast(Tensor, indexing.getitem(self, _data(index)))
+        return cast(Tensor, indexing.getitem(self, _index(index)))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        differentiated = self.requires_grad or getattr(value, "requires_grad", False)
+        if differentiated and is_grad_enabled():
+            raise GradientError(
+                f"assigning to a part of {describe(self)} would not be differentiated: do it under"
+                " no_grad(), or write index_set(t, index, value), which returns a new Tensor"
+            )
+        self.data[_index(index)] = _data(value)
+        changes.mark_changed(self)
 
     def __matmul__(self, other: Any) -> Self:
         return self.apply(linalg.matmul, (self, other), None)
@@ -292,15 +314,15 @@ class Tensor(Operators):
 
     def reshape(self, *lengths: Any) -> Tensor:
         """The same entries in another shape: ``t.reshape(2, -1)`` or ``t.reshape((2, -1))``."""
-        return cast(Tensor, shape.reshape(self, _sequence(lengths)))
+        return cast(Tensor, shape_ops.reshape(self, _sequence(lengths)))
 
     def transpose(self, *axes: Any) -> Tensor:
         """The axes permuted, or reversed if none are given."""
-        return cast(Tensor, shape.transpose(self, _sequence(axes) if axes else None))
+        return cast(Tensor, shape_ops.transpose(self, _sequence(axes) if axes else None))
 
     def broadcast_to(self, *lengths: Any) -> Tensor:
         """Repeated along new axes and axes of length 1."""
-        return cast(Tensor, shape.broadcast_to(self, _sequence(lengths)))
+        return cast(Tensor, shape_ops.broadcast_to(self, _sequence(lengths)))
 
     @property
     def T(self) -> Tensor:  # noqa: N802
@@ -325,22 +347,82 @@ class Tensor(Operators):
 
     def astype(self, dtype: DTypeLike) -> Tensor:
         """The entries converted to another dtype."""
-        return cast(Tensor, shape.astype(self, np.dtype(dtype)))
+        return cast(Tensor, shape_ops.astype(self, np.dtype(dtype)))
+
+    # Functions of arrays as methods; each is documented where it is declared.
+
+    min = method(reduction.min)
+    prod = method(reduction.prod)
+    var = method(reduction.var)
+    std = method(reduction.std)
+    ptp = method(reduction.ptp)
+    median = method(reduction.median)
+    cumsum = method(reduction.cumsum)
+    cumprod = method(reduction.cumprod)
+    logsumexp = method(reduction.logsumexp)
+    argmax = method(reduction.argmax)
+    argmin = method(reduction.argmin)
+    argsort = method(reduction.argsort)
+    any = method(reduction.any)
+    all = method(reduction.all)
+    norm = method(linalg.norm)
+    dot = method(einsum.dot)
+    ravel = method(shape_ops.ravel)
+    squeeze = method(shape_ops.squeeze)
+    expand_dims = method(shape_ops.expand_dims)
+    swapaxes = method(shape_ops.swapaxes)
+    moveaxis = method(shape_ops.moveaxis)
+    repeat = method(shape_ops.repeat)
+    tile = method(shape_ops.tile)
+    flip = method(shape_ops.flip)
+    roll = method(shape_ops.roll)
+    sort = method(shape_ops.sort)
+    split = method(shape_ops.split)
+    diagonal = method(shape_ops.diagonal)
+    trace = method(shape_ops.trace)
+    tril = method(shape_ops.tril)
+    triu = method(shape_ops.triu)
+    diff = method(shape_ops.diff)
+    copy = method(shape_ops.copy)
+    take = method(indexing.take)
+    gather = method(indexing.gather)
+    index_add = method(indexing.index_add)
+    index_set = method(indexing.index_set)
+    nonzero = method(indexing.nonzero)
+
+    def __getattr__(self, name: str) -> Any:
+        known = [known for known in dir(type(self)) if not known.startswith("_")]
+        raise AttributeError(unknown_attribute("Tensor", name, known))
 
     # NumPy's protocols.
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if ufunc in _COMPARISONS and method == "__call__":
             return ufunc(*map(_data, inputs), **kwargs)
-        op = NUMPY_FUNCTIONS.get(ufunc)
-        if op is None or method != "__call__" or kwargs:
+        kwargs = {name: x for name, x in kwargs.items() if x is not None or name == "axis"}
+        if method in ("reduce", "accumulate"):
+            function = NUMPY_FUNCTIONS.get(_FOLDS.get((ufunc, method), ufunc))
+            kwargs = {"axis": 0, **kwargs}  # the default of a ufunc's methods
+            allowed = {"axis", "keepdims"}
+        else:
+            function, allowed = NUMPY_FUNCTIONS.get(ufunc), set()
+            if method != "__call__":
+                function = None
+        if function is None or not kwargs.keys() <= allowed:
             raise UnsupportedFunctionError(_unsupported(ufunc, method, kwargs))
-        return op(*inputs)
+        return function(*inputs, **kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         op = NUMPY_FUNCTIONS.get(function)
         if op is None:
             raise UnsupportedFunctionError(_unsupported(function, "__call__", {}))
+        try:
+            inspect.signature(op).bind(*args, **kwargs)
+        except TypeError as error:
+            raise OperandError(
+                f"np.{function.__name__} on Tensors is called as"
+                f" {function.__name__}{inspect.signature(op)}: {error}"
+            ) from error
         return op(*args, **kwargs)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
@@ -374,10 +456,25 @@ def set_default_dtype(dtype: DTypeLike) -> None:
 # What an op takes as a constant without conversion. None is an absent operand (a bias).
 _CONSTANTS = frozenset({float, int, bool, np.ndarray, type(None)})
 
+# The function that a ufunc's method is.
+_FOLDS: dict[tuple[np.ufunc, str], Any] = {
+    (np.add, "reduce"): np.sum,
+    (np.multiply, "reduce"): np.prod,
+    (np.maximum, "reduce"): np.max,
+    (np.minimum, "reduce"): np.min,
+    (np.add, "accumulate"): np.cumsum,
+    (np.multiply, "accumulate"): np.cumprod,
+}
+
 # What compares the data, as the operators do, with an ndarray on the left of a Tensor too.
 _COMPARISONS = frozenset(
     {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal}
 )
+
+
+def _index(index: Any) -> Any:
+    """An index with plain arrays in the place of nodes."""
+    return tuple(map(_data, index)) if isinstance(index, tuple) else _data(index)
 
 
 def _data(x: Any) -> Any:
@@ -423,19 +520,21 @@ def _with_arrays(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _unsupported(function: Any, method: str, kwargs: dict[str, Any]) -> str:
-    name = f"np.{function.__name__}" + (f".{method}" if method != "__call__" else "")
+    module = (function.__module__ or "numpy").replace("numpy", "np", 1)
+    name = f"{module}.{function.__name__}" + (f".{method}" if method != "__call__" else "")
     if kwargs:
         return f"{name} on a Tensor does not take {', '.join(kwargs)}="
-    known = ", ".join(sorted(f.__name__ for f in NUMPY_FUNCTIONS))
+    close = get_close_matches(function.__name__, {f.__name__ for f in NUMPY_FUNCTIONS})
     return (
         f"{name} has no derivative rule here, so it does not take a Tensor. On the plain numbers:"
-        f" {name}(t.detach().numpy()). With a rule: {known}."
+        f" {name}(t.detach().numpy())."
+        + (f" Of similar name, and with a rule: {', '.join(close)}." if close else "")
     )
 
 
 def _explained(
     op: Op, operands: list[Any], attrs: dict[str, Any] | None, error: Exception
-) -> Exception:
+) -> TinygradError:
     """NumPy's complaint about an op's operands, as ours: which op, which shapes, which module."""
     shapes = " and ".join(
         f"shape {x.shape}" if isinstance(x, np.ndarray) else repr(x) for x in operands

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from tinygrad_edu import anomaly, changes
 from tinygrad_edu.errors import DTypeError, OperandError
 from tinygrad_edu.graph import Node, mode
 from tinygrad_edu.operators import Operators
@@ -90,7 +91,7 @@ class Value(Operators):
         op = cast(Op, self.op)
         operands = [x.data if x.__class__ is Value else x for x in self.inputs]
         attrs = self.attrs or {}
-        for x, rule in zip(self.inputs, op.rules, strict=True):
+        for x, rule in zip(self.inputs, op.rules_for(self.inputs), strict=True):
             if x.__class__ is Value and x.requires_grad and rule is not None:
                 try:
                     d = rule(g, self.data, *operands, **attrs)
@@ -135,8 +136,11 @@ def _record(
     out.saved = None
     if requires_grad and records:
         out.op, out.inputs, out.attrs, out.requires_grad = op, inputs, attrs, True
+        out.born = changes.clock
     else:
         out.op, out.inputs, out.attrs, out.requires_grad = None, (), None, False
+    if anomaly.watchers:
+        anomaly.look_at_result(out, op.name)
     return out
 
 

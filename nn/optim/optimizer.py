@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from nn.errors import ConfigurationError
-from tinygrad_edu import Node
+from tinygrad_edu import Node, mark_changed
 
 
 class Optimizer:
@@ -51,6 +51,7 @@ class Optimizer:
             if p.requires_grad and p.grad is not None:
                 gradient = p.grad.data if isinstance(p.grad, Node) else p.grad
                 p.data -= self.update(p, gradient)
+                mark_changed(p)
 
     def update(self, p: Node, gradient: Any) -> Any:
         """What to subtract from ``p.data``: a float or an array of its shape."""

@@ -1,6 +1,8 @@
 """The scalar tier: z = w·x + b, and the derivatives that the chain rule gives by hand."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -75,6 +77,16 @@ def test_every_neuron_of_a_network_is_a_place_in_the_graph():
     y = nn.MLP(2, [2, 1])([1.0, 2.0])
     scopes = {n.scope for n in tg.topological_order(y) if not n.is_leaf}
     assert scopes == {"layers.0.neurons.0", "layers.0.neurons.1", "layers.1.neurons.0"}
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_network_that_has_run_can_be_copied_without_its_graph(duplicate):
+    model = nn.MLP(2, [3, 1])
+    y = model([0.5, -1.0])
+    twin = duplicate(model)
+    assert twin.layers[0].neurons[0].z is None
+    assert twin([0.5, -1.0]).data == y.data
+    assert not set(twin.parameters()) & set(model.parameters())
 
 
 def test_wrong_sizes_and_names_are_refused_by_name():

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from tinygrad_edu.errors import TinygradError, UnknownNameError
+from tinygrad_edu.ops import activation
 from tinygrad_edu.ops import elementwise as ops
 from tinygrad_edu.ops.declare import Op
 from tinygrad_edu.value import Value
@@ -29,11 +30,11 @@ FUNCTIONS: dict[str, Op] = {
         ops.sqrt,
         ops.abs,
         ops.tanh,
-        ops.sigmoid,
-        ops.relu,
-        ops.leaky_relu,
-        ops.gelu,
-        ops.silu,
+        activation.sigmoid,
+        activation.relu,
+        activation.leaky_relu,
+        activation.gelu,
+        activation.silu,
         ops.erf,
         ops.maximum,
         ops.minimum,

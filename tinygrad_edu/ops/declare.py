@@ -1,15 +1,17 @@
-"""What an op is, and the two ways to declare one.
+"""What an op is, and the ways to declare one.
 
 An op is a forward for floats, a forward for arrays, and one derivative rule per input. A rule
 takes ``(g, y, *inputs, **attrs)``, where ``g`` is ∂L/∂y, and returns ∂L/∂input; it uses operators
 and this library's functions only, so the one line serves floats, arrays and graph nodes alike.
+What is put together from ops needs no rule: it is a plain function, declared ``composite``.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,12 +19,16 @@ from tinygrad_edu.errors import GradientLostError, OperandError, TinygradError
 from tinygrad_edu.graph import Node
 
 Rule = Callable[..., Any]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 # Every op that was declared, by name.
 OPS: dict[str, Op] = {}
 
-# The NumPy functions that an op stands for: np.tanh(tensor) looks itself up here.
-NUMPY_FUNCTIONS: dict[Callable[..., Any], Op] = {}
+# Every function that is put together from ops, by name.
+COMPOSITES: dict[str, Callable[..., Any]] = {}
+
+# What NumPy's functions are on nodes: np.tanh(tensor) looks itself up here.
+NUMPY_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 
 class Op:
@@ -33,7 +39,9 @@ class Op:
         symbol: what stands for it in a picture.
         on_floats: the forward for Python floats, ``None`` for an op on arrays only.
         on_arrays: the forward for ndarrays; returns ``(y, saved)`` if ``saves``.
-        rules: a derivative rule per input; ``None`` where no gradient flows.
+        rules: a derivative rule per input; ``None`` where no gradient flows. A variadic op has
+            one, which also takes ``i=``, the position of the input.
+        variadic: whether the op takes a sequence of inputs, of any length, as one argument.
         saves: whether the forward keeps something for the rules, passed to them as ``saved``.
         definition: the same function in terms of other ops, for a fused op.
         defaults: the attributes with their default values, in the order of the call.
@@ -48,13 +56,14 @@ class Op:
         rules: tuple[Rule | None, ...],
         *,
         saves: bool = False,
+        variadic: bool = False,
         definition: Callable[..., Any] | None = None,
-        numpy: Callable[..., Any] | None = None,
         doc: str | None = None,
     ) -> None:
         self.name, self.symbol = name, symbol
         self.on_floats, self.on_arrays = on_floats, on_arrays
         self.rules, self.saves, self.definition = rules, saves, definition
+        self.variadic = variadic
         self.arity = len(rules)
         self.defaults = _defaults(on_arrays, self.arity)
         self.__name__ = self.__qualname__ = name
@@ -65,9 +74,6 @@ class Op:
                 f"{name} saves arrays, which are constants to a second derivative: declare it with"
                 " a definition= in terms of other ops as well"
             )
-        OPS[name] = self
-        if numpy is not None:
-            NUMPY_FUNCTIONS[numpy] = self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Apply the op: to nodes, recording the result, or to plain numbers and arrays."""
@@ -80,12 +86,19 @@ class Op:
                 return result
         return self.on_plain(inputs, attrs)
 
+    def rules_for(self, inputs: tuple[Any, ...]) -> tuple[Rule | None, ...]:
+        """The derivative rule of each of these inputs."""
+        if not self.variadic:
+            return self.rules
+        rule = self.rules[0]
+        return tuple(None if rule is None else partial(rule, i=i) for i in range(len(inputs)))
+
     def bind(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any] | None]:
         """Split the arguments of a call into the op's inputs and its attributes."""
         if len(args) == self.arity and not kwargs and not self.defaults:
-            return args, None
+            return (tuple(args[0]) if self.variadic else args), None
         names = list(self.defaults)
         given = dict(zip(names, args[self.arity :], strict=False))
         unknown = [name for name in kwargs if name not in self.defaults or name in given]
@@ -107,7 +120,7 @@ class Op:
                         f" on the {type(value).__name__} first, or write it with arithmetic"
                     )
                 attrs[option] = value.data
-        return args[: self.arity], attrs
+        return (tuple(args[0]) if self.variadic else args[: self.arity]), attrs
 
     def on_plain(self, inputs: tuple[Any, ...], attrs: dict[str, Any] | None) -> Any:
         """The forward for numbers and arrays: nothing is recorded."""
@@ -137,6 +150,10 @@ class Op:
             )
         return f"{self.name} cannot take {kinds}{hint}"
 
+    def __reduce__(self) -> Any:
+        # For copy and pickle: there is one op of a name, in the table.
+        return _op_named, (self.name,)
+
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
@@ -163,14 +180,15 @@ def elementwise(
     12.0
     """
     is_numpy = isinstance(on_arrays, np.ufunc) or on_arrays.__module__ == "numpy"
-    numpy = on_arrays if is_numpy else None
-    return Op(name, symbol, on_floats, on_arrays, rules, numpy=numpy, doc=doc)
+    op = Op(name, symbol, on_floats, on_arrays, rules, doc=doc)
+    return _registered(op, on_arrays if is_numpy else None)
 
 
 def primitive(
     *rules: Rule | None,
     symbol: str | None = None,
     saves: bool = False,
+    variadic: bool = False,
     definition: Callable[..., Any] | None = None,
     numpy: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Op]:
@@ -182,6 +200,8 @@ def primitive(
     Args:
         rules: a derivative rule per input.
         symbol: what stands for the op in a picture; its name if not given.
+        variadic: the op takes a sequence of inputs. The forward gets them as ``*inputs``, before
+            attributes that are keyword-only, and the one rule also takes ``i=``.
         saves: the forward returns ``(y, saved)`` and the rules take ``saved``.
         definition: the same function in terms of other ops; required where ``saves``.
         numpy: the NumPy function that is to accept Tensors through this op.
@@ -189,25 +209,56 @@ def primitive(
 
     def declare(forward: Callable[..., Any]) -> Op:
         name = forward.__name__
-        return Op(
+        op = Op(
             name,
             symbol or name,
             None,
             forward,
             rules,
             saves=saves,
+            variadic=variadic,
             definition=definition,
-            numpy=numpy,
             doc=forward.__doc__,
         )
+        return _registered(op, numpy)
 
     return declare
 
 
+def composite(
+    numpy: Callable[..., Any] | None = None,
+) -> Callable[[Function], Function]:
+    """Declare a function that is put together from ops, so that NumPy's own accepts Tensors.
+
+    Args:
+        numpy: the NumPy function that is to accept Tensors through this one.
+    """
+
+    def declare(function: Function) -> Function:
+        COMPOSITES[function.__name__] = function
+        if numpy is not None:
+            NUMPY_FUNCTIONS[numpy] = function
+        return function
+
+    return declare
+
+
+def _op_named(name: str) -> Op:
+    return OPS[name]
+
+
+def _registered(op: Op, numpy: Callable[..., Any] | None) -> Op:
+    OPS[op.name] = op
+    if numpy is not None:
+        NUMPY_FUNCTIONS[numpy] = op
+    return op
+
+
 def _defaults(forward: Callable[..., Any], arity: int) -> dict[str, Any]:
     """The parameters of a forward that come after its inputs, with their default values."""
-    if isinstance(forward, np.ufunc):
+    if isinstance(forward, np.ufunc) or forward is np.where:
         return {}
+    # A variadic forward's inputs are one parameter too, *inputs.
     parameters = list(inspect.signature(forward).parameters.values())[arity:]
     return {p.name: p.default for p in parameters}
 
@@ -215,9 +266,12 @@ def _defaults(forward: Callable[..., Any], arity: int) -> dict[str, Any]:
 def _signature(op: Op) -> inspect.Signature:
     """What ``help`` shows: the operands, named as in the derivative rules, and the options."""
     rule = next((rule for rule in op.rules if rule is not None), None)
-    if rule is None:
-        return inspect.signature(op.on_arrays)
-    operands = list(inspect.signature(rule).parameters)[2 : 2 + op.arity]
+    if op.variadic:
+        operands = [next(iter(inspect.signature(op.on_arrays).parameters))]
+    elif rule is None:  # and not every ufunc has a signature to ask
+        operands = ["x"] if op.arity == 1 else list("abc"[: op.arity])
+    else:
+        operands = list(inspect.signature(rule).parameters)[2 : 2 + op.arity]
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return inspect.Signature(
         [inspect.Parameter(name, kind) for name in operands]

@@ -11,11 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.errors import ShapeError, TargetError
-from tinygrad_edu.ops.declare import primitive
-from tinygrad_edu.ops.elementwise import exp
+from tinygrad_edu.errors import IndexingError, OperandError, ShapeError, TargetError
+from tinygrad_edu.graph import Node
+from tinygrad_edu.ops.activation import sigmoid
+from tinygrad_edu.ops.declare import composite, primitive
+from tinygrad_edu.ops.elementwise import exp, sqrt, where
 from tinygrad_edu.ops.indexing import getitem
+from tinygrad_edu.ops.linalg import matmul
 from tinygrad_edu.ops.reduction import mean, sum
+from tinygrad_edu.ops.shape import reshape
 
 
 def _rows(x: Any) -> Any:
@@ -108,3 +112,387 @@ def _check_target(logits: Any, target: Any) -> None:
             f"cross_entropy got label {labels[wrong[0]]} at index {wrong[0]}"
             f" ({wrong.size} such), outside [0, {classes}) for logits of {classes} classes"
         )
+
+
+def _as_float(target: Any, logits: Any) -> Any:
+    """Whole labels in the dtype of the logits, which int64 would widen to float64."""
+    return target if target.dtype.kind == "f" else target.astype(logits.dtype)
+
+
+def _binary_cross_entropy_rule(g: Any, y: Any, logits: Any, target: Any) -> Any:
+    return g * (sigmoid(logits) - _as_float(target, logits)) / math.prod(logits.shape)
+
+
+@primitive(
+    _binary_cross_entropy_rule,
+    lambda g, y, logits, target: -g * logits / math.prod(target.shape),
+)
+def binary_cross_entropy_with_logits(logits: Any, target: Any) -> Any:
+    """The mean of ``-t log sigmoid(z) - (1 - t) log(1 - sigmoid(z))``, without overflow.
+
+    Args:
+        logits: z, of any shape, before any sigmoid.
+        target: t, of the same shape, each in ``[0, 1]``.
+
+    Raises:
+        ShapeError: the shapes differ, or there are no entries.
+        TargetError: a target is outside ``[0, 1]``, or nan.
+    """
+    labels = np.asarray(target)
+    if np.shape(logits) != labels.shape or not labels.size:
+        raise ShapeError(
+            "binary_cross_entropy_with_logits takes logits and targets of one shape that is not"
+            f" empty; it got logits {np.shape(logits)} and targets {labels.shape}"
+        )
+    wrong = np.argwhere(~((labels >= 0) & (labels <= 1)))
+    if len(wrong):
+        place = tuple(wrong[0].tolist())
+        raise TargetError(
+            f"binary_cross_entropy_with_logits got target {labels[place]} at index {place}"
+            f" ({len(wrong)} such), outside [0, 1]"
+        )
+    # max(z, 0) - z t + log(1 + exp(-|z|)): no exp exceeds 1.
+    z, t = logits, _as_float(labels, logits)
+    return np.mean(np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z))))
+
+
+# Normalization
+
+
+def _standardize_definition(
+    x: Any, weight: Any, bias: Any, axes: tuple[int, ...], eps: float, centered: bool
+) -> Any:
+    centre = x - mean(x, axes, True) if centered else x
+    y = centre / sqrt(mean(centre * centre, axes, True) + eps)
+    y = y if weight is None else y * weight
+    return y if bias is None else y + bias
+
+
+def _standardize_by_x(
+    g: Any, y: Any, x: Any, weight: Any, bias: Any, axes: Any, eps: Any, centered: bool, saved: Any
+) -> Any:
+    # With z the standardized x: (g - mean(g) - z mean(g z)) / deviation
+    z, reciprocal = saved
+    g = g if weight is None else g * weight
+    d = g - z * np.mean(g * z, axis=axes, keepdims=True)
+    if centered:
+        d -= np.mean(g, axis=axes, keepdims=True)
+    d *= reciprocal
+    return d
+
+
+@primitive(
+    _standardize_by_x,
+    lambda g, y, x, weight, bias, axes, eps, centered, saved: g * saved[0],
+    lambda g, y, x, weight, bias, axes, eps, centered, saved: g,
+    saves=True,
+    definition=_standardize_definition,
+)
+def standardize(
+    x: Any, weight: Any, bias: Any, axes: tuple[int, ...], eps: float, centered: bool = True
+) -> Any:
+    """``(x - mean) / √(variance + eps) * weight + bias``, the moments taken over ``axes``.
+
+    What ``layer_norm``, ``rms_norm``, ``group_norm`` and ``batch_norm`` have in common. If not
+    ``centered``, 0 takes the place of the mean. ``weight`` and ``bias`` broadcast, or are None.
+    """
+    dtype = x.dtype
+    if dtype == np.float16:  # whose squares overflow from 256 on
+        x = x.astype(np.float32)
+    z = x - np.mean(x, axis=axes, keepdims=True) if centered else x
+    reciprocal = 1 / np.sqrt(np.mean(z * z, axis=axes, keepdims=True) + eps)
+    z = z * reciprocal
+    y = z if weight is None else z * weight
+    y = y if bias is None else y + bias
+    if dtype == np.float16:
+        y = y.astype(np.result_type(dtype, *(p for p in (weight, bias) if p is not None)))
+    return y, (z, reciprocal)
+
+
+def _last_axes(name: str, x: Any, normalized_shape: Any, *parameters: Any) -> tuple[int, ...]:
+    """The axes that ``normalized_shape`` names, which are the last of x."""
+    single = isinstance(normalized_shape, int | np.integer)
+    shape = (normalized_shape,) if single else tuple(normalized_shape)
+    if not shape or x.shape[-len(shape) :] != shape or not math.prod(shape):
+        raise ShapeError(
+            f"{name}: x {x.shape} does not end in the normalized_shape {shape}, or that is empty"
+        )
+    for parameter in parameters:
+        if parameter is not None and parameter.shape != shape:
+            raise ShapeError(
+                f"{name} takes a weight and a bias of the normalized_shape {shape}, not of"
+                f" {parameter.shape}"
+            )
+    return tuple(range(-len(shape), 0))
+
+
+@composite()
+def layer_norm(
+    x: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
+    """``(x - mean) / √(variance + eps) * weight + bias``, over the last axes of each sample.
+
+    Source: Ba, Kiros and Hinton, Layer normalization, 2016.
+
+    Args:
+        x: ``(..., *normalized_shape)``.
+        normalized_shape: the lengths of the axes to take mean and variance over, or of the last.
+        weight: of the ``normalized_shape``, or None.
+        bias: of the ``normalized_shape``, or None.
+        eps: what keeps a constant sample from a division by 0.
+
+    Raises:
+        ShapeError: x does not end in ``normalized_shape``, or the parameters have another shape.
+    """
+    axes = _last_axes("layer_norm", x, normalized_shape, weight, bias)
+    return standardize(x, weight, bias, axes, eps)
+
+
+@composite()
+def rms_norm(x: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
+    """``x / √(mean(x²) + eps) * weight``, over the last axes of each sample.
+
+    Source: Zhang and Sennrich, Root mean square layer normalization, 2019.
+
+    Args:
+        x: ``(..., *normalized_shape)``.
+        normalized_shape: the lengths of the axes to take the mean over, or of the last.
+        weight: of the ``normalized_shape``, or None.
+        eps: what keeps a zero sample from a division by 0; by default what 1 and the next number
+            of the dtype differ by.
+
+    Raises:
+        ShapeError: x does not end in ``normalized_shape``, or the weight has another shape.
+    """
+    axes = _last_axes("rms_norm", x, normalized_shape, weight)
+    if eps is None:
+        eps = float(np.finfo(x.dtype if x.dtype.kind == "f" else np.float64).eps)
+    return standardize(x, weight, None, axes, eps, centered=False)
+
+
+@composite()
+def group_norm(
+    x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
+    """``(x - mean) / √(variance + eps) * weight + bias``, over a group of channels of each sample.
+
+    Source: Wu and He, Group normalization, 2018. A group per channel is instance normalization.
+
+    Args:
+        x: ``(N, C, ...)``.
+        num_groups: how many groups of channels there are.
+        weight: ``(C,)``, or None.
+        bias: ``(C,)``, or None.
+        eps: what keeps a constant group from a division by 0.
+
+    Raises:
+        ShapeError: the groups don't divide C, or the parameters have another shape.
+    """
+    channels = _channels("group_norm", x, weight=weight, bias=bias)
+    if not isinstance(num_groups, int | np.integer) or num_groups < 1 or channels % num_groups:
+        raise ShapeError(f"group_norm: {num_groups!r} groups do not divide {channels} channels")
+    each = channels // num_groups
+    per_channel = (1, num_groups, each, *(1,) * (x.ndim - 2))
+    y = standardize(
+        reshape(x, (x.shape[0], num_groups, each, *x.shape[2:])),
+        None if weight is None else reshape(weight, per_channel),
+        None if bias is None else reshape(bias, per_channel),
+        tuple(range(2, x.ndim + 1)),
+        eps,
+    )
+    return reshape(y, x.shape)
+
+
+@composite()
+def batch_norm(
+    x: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """``(x - mean) / √(variance + eps) * weight + bias``, for each channel.
+
+    In training, mean and variance are those of the batch, and the running ones move towards them
+    by ``momentum``, in place: ``running = (1 - momentum) * running + momentum * batch``, with the
+    unbiased variance. Otherwise they are the running ones, which are constants.
+
+    Source: Ioffe and Szegedy, Batch normalization, 2015.
+
+    Args:
+        x: ``(N, C, ...)``.
+        running_mean: an ndarray ``(C,)``; None only in training, to keep none.
+        running_var: an ndarray ``(C,)``, or None.
+        weight: ``(C,)``, or None.
+        bias: ``(C,)``, or None.
+        training: whether to use the statistics of the batch.
+        momentum: how far the running statistics move.
+        eps: what keeps a constant channel from a division by 0.
+
+    Raises:
+        ShapeError: the parameters don't have C entries, or a batch to train on has one per channel.
+        OperandError: there are no running statistics to use.
+    """
+    channels = _channels(
+        "batch_norm",
+        x,
+        running_mean=running_mean,
+        running_var=running_var,
+        weight=weight,
+        bias=bias,
+    )
+    per_channel = (1, channels, *(1,) * (x.ndim - 2))
+    axes = (0, *range(2, x.ndim))
+    weight = None if weight is None else reshape(weight, per_channel)
+    bias = None if bias is None else reshape(bias, per_channel)
+    if not training:
+        if running_mean is None or running_var is None:
+            raise OperandError("batch_norm needs running_mean and running_var unless training=True")
+        scale = 1 / np.sqrt(_plain(running_var) + eps)
+        y = x - _plain(running_mean).reshape(per_channel)
+        y = y * (
+            scale.reshape(per_channel) if weight is None else scale.reshape(per_channel) * weight
+        )
+        return y if bias is None else y + bias
+    count = math.prod(x.shape[k] for k in axes)
+    if count < 2:
+        raise ShapeError(
+            f"batch_norm in training needs more than one entry per channel, not x {x.shape}"
+        )
+    data = _plain(x)
+    if running_mean is not None:
+        _move(_plain(running_mean), momentum, np.mean(data, axis=axes))
+    if running_var is not None:
+        _move(_plain(running_var), momentum, np.var(data, axis=axes, ddof=1))
+    return standardize(x, weight, bias, axes, eps)
+
+
+def _move(running: Any, momentum: float, towards: Any) -> None:
+    running += momentum * (towards - running)
+
+
+def _channels(name: str, x: Any, **parameters: Any) -> int:
+    """How many channels x has, which is how many entries the parameters must have."""
+    if x.ndim < 2:
+        raise ShapeError(f"{name} takes x (N, C, ...), not of shape {x.shape}")
+    channels = x.shape[1]
+    for parameter, value in parameters.items():
+        if value is not None and value.shape != (channels,):
+            raise ShapeError(
+                f"{name}: x {x.shape} has {channels} channels, so {parameter} has shape"
+                f" ({channels},), not {value.shape}"
+            )
+    return int(channels)
+
+
+def _plain(x: Any) -> Any:
+    return x.data if isinstance(x, Node) else x
+
+
+# What networks are made of besides
+
+
+@composite()
+def embedding(indices: Any, weight: Any) -> Any:
+    """The rows of a table that integers name: ``weight[indices]``.
+
+    Args:
+        indices: integers of any shape, each in ``[0, rows)``.
+        weight: ``(rows, features)``.
+
+    Returns:
+        ``(*indices.shape, features)``.
+
+    Raises:
+        OperandError: the indices are not of integers.
+        IndexingError: one is out of range; a negative one is, too.
+    """
+    rows = np.asarray(_plain(indices))
+    if rows.dtype.kind not in "iu":
+        raise OperandError(f"embedding takes integer indices, not {rows.dtype}")
+    wrong = np.argwhere((rows < 0) | (rows >= weight.shape[0]))
+    if len(wrong):
+        place = tuple(wrong[0].tolist())
+        raise IndexingError(
+            f"embedding got {rows[place]} at index {place} ({len(wrong)} such), outside"
+            f" [0, {weight.shape[0]}) for a weight of {weight.shape[0]} rows"
+        )
+    return getitem(weight, rows)
+
+
+@composite()
+def dropout(
+    x: Any, p: float = 0.5, training: bool = True, rng: np.random.Generator | None = None
+) -> Any:
+    """x with each entry set to 0 with probability p, and the others divided by 1 - p.
+
+    Source: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, 2014.
+
+    Args:
+        p: the probability, in ``[0, 1]``.
+        training: whether to drop anything at all.
+        rng: where chance comes from; by default a generator that differs from call to call.
+    """
+    if not 0 <= p <= 1:
+        raise OperandError(f"dropout takes a probability p in [0, 1], not {p!r}")
+    if not training or p == 0:
+        return x
+    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
+    rng = np.random.default_rng() if rng is None else rng
+    kept = rng.random(x.shape, dtype=np.float32) >= p
+    return x * (kept * dtype.type(0 if p == 1 else 1 / (1 - p)))
+
+
+@composite()
+def scaled_dot_product_attention(
+    query: Any, key: Any, value: Any, attn_mask: Any = None, *, is_causal: bool = False
+) -> Any:
+    """``softmax(query @ key.mT / √E + mask) @ value``.
+
+    A row of the mask that allows nothing gives 0. Source: Vaswani et al., Attention is all you
+    need, 2017.
+
+    Args:
+        query: ``(..., L, E)``.
+        key: ``(..., S, E)``.
+        value: ``(..., S, Ev)``.
+        attn_mask: what broadcasts to ``(..., L, S)``: booleans, True where attention is allowed,
+            or numbers to add before the softmax.
+        is_causal: allow each place to attend to itself and to what is before it, only.
+
+    Returns:
+        ``(..., L, Ev)``.
+
+    Raises:
+        ShapeError: the shapes don't match.
+    """
+    for name, x in {"query": query, "key": key, "value": value}.items():
+        if x.ndim < 2:
+            raise ShapeError(
+                f"scaled_dot_product_attention takes a {name} (..., length, features), not of"
+                f" shape {x.shape}"
+            )
+    if query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
+        raise ShapeError(
+            "scaled_dot_product_attention takes a query (..., L, E), a key (..., S, E) and a value"
+            f" (..., S, Ev); it got {query.shape}, {key.shape} and {value.shape}"
+        )
+    scores = matmul(query * (1 / math.sqrt(query.shape[-1])), key.mT)
+    allowed = None
+    if attn_mask is not None and attn_mask.dtype != bool:
+        scores = scores + attn_mask
+    elif attn_mask is not None:
+        allowed = _plain(attn_mask)
+    if is_causal:
+        causal = np.tri(query.shape[-2], key.shape[-2], dtype=bool)
+        allowed = causal if allowed is None else allowed & causal
+    if allowed is None:
+        return matmul(softmax(scores), value)
+    # The lowest number rather than -inf: a row of nothing but -inf would be nan.
+    weights = softmax(where(allowed, scores, float(np.finfo(scores.dtype).min)))
+    if not np.all(np.any(allowed, axis=-1)):
+        weights = where(allowed, weights, 0.0)
+    return matmul(weights, value)

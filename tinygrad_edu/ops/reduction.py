@@ -1,18 +1,34 @@
-"""Ops that reduce an axis: sum, mean, max.
+"""Ops that reduce an axis (sum, mean, max, var, ...), and those that accumulate along one.
 
 ``axis`` is an int, a tuple of ints, or None for all; with ``keepdims`` a reduced axis stays, with
-length 1.
+length 1. ``where``, a constant array of bools that broadcasts to x, says which entries count.
 """
 
 from __future__ import annotations
 
+import builtins
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.ops.declare import primitive
-from tinygrad_edu.ops.shape import broadcast_to
+from tinygrad_edu.errors import IndexingError, OperandError, ShapeError
+from tinygrad_edu.graph import Node
+from tinygrad_edu.ops import elementwise
+from tinygrad_edu.ops.declare import NUMPY_FUNCTIONS, composite, primitive
+from tinygrad_edu.ops.indexing import nonnegative_axis
+from tinygrad_edu.ops.shape import (
+    broadcast_to,
+    concatenate,
+    flip,
+    reshape,
+    roll,
+    sort,
+    transpose,
+)
+
+# Shapes and counts
 
 
 def _kept(shape: tuple[int, ...], axis: Any) -> tuple[int, ...]:
@@ -25,43 +41,471 @@ def _kept(shape: tuple[int, ...], axis: Any) -> tuple[int, ...]:
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
-def _restored(g: Any, x: Any, axis: Any) -> Any:
-    """A reduction's gradient, with the reduced axes back as length 1."""
-    return g.reshape(_kept(x.shape, axis))
+def _restored(g: Any, shape: tuple[int, ...], axis: Any) -> Any:
+    """A reduction's result or gradient, with the reduced axes back as length 1."""
+    return g.reshape(_kept(shape, axis))
 
 
-def _count(x: Any, axis: Any) -> int:
-    """How many entries of x go into each entry of its reduction."""
-    return math.prod(n for n, kept in zip(x.shape, _kept(x.shape, axis), strict=True) if kept == 1)
+def _spread(g: Any, shape: tuple[int, ...], axis: Any, where: Any) -> Any:
+    """A reduction's gradient, handed to each of the entries that went into it."""
+    restored = _restored(g, shape, axis)
+    if where is not None:
+        restored = elementwise.where(where, restored, 0.0)
+    return broadcast_to(restored, shape)
+
+
+def _count(shape: tuple[int, ...], axis: Any, where: Any, keepdims: bool) -> Any:
+    """How many entries go into each entry of a reduction: a number, or an array for a mask."""
+    if where is None:
+        kept = zip(shape, _kept(shape, axis), strict=True)
+        return math.prod(n for n, length in kept if length == 1)
+    mask = np.broadcast_to(where, shape)
+    return np.sum(mask, axis=axis, keepdims=keepdims)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that are not None, which NumPy would not take."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+# Sums, means and products
 
 
 @primitive(
-    lambda g, y, x, axis, keepdims: broadcast_to(_restored(g, x, axis), x.shape),
+    lambda g, y, x, axis, keepdims, dtype, initial, where: _spread(g, x.shape, axis, where),
     symbol="Σ",
     numpy=np.sum,
 )
-def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The sum of x over ``axis``."""
-    return np.sum(x, axis=axis, keepdims=keepdims)
+def sum(
+    x: Any,
+    axis: Any = None,
+    keepdims: bool = False,
+    dtype: Any = None,
+    initial: Any = None,
+    where: Any = None,
+) -> Any:
+    """The sum of x over ``axis``, to which ``initial`` is added; ``dtype`` is what to add up in."""
+    return np.sum(
+        x, axis=axis, keepdims=keepdims, dtype=dtype, **_given(initial=initial, where=where)
+    )
 
 
-@primitive(
-    lambda g, y, x, axis, keepdims: broadcast_to(_restored(g, x, axis) / _count(x, axis), x.shape),
-    numpy=np.mean,
-)
-def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The mean of x over ``axis``."""
-    return np.mean(x, axis=axis, keepdims=keepdims)
+def _mean_rule(g: Any, y: Any, x: Any, axis: Any, keepdims: bool, dtype: Any, where: Any) -> Any:
+    count = _count(x.shape, axis, where, keepdims)
+    if where is not None:
+        count = count.astype(x.dtype)
+    return _spread(g / count, x.shape, axis, where)
 
 
-def _max_rule(g: Any, y: Any, x: Any, axis: Any, keepdims: bool) -> Any:
-    # Entries that tie for the maximum share the gradient evenly.
-    largest = x == _restored(y, x, axis)
-    share = largest / np.sum(largest, axis=axis, keepdims=True)
-    return _restored(g, x, axis) * share.astype(x.dtype)
+@primitive(_mean_rule, numpy=np.mean)
+def mean(
+    x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None, where: Any = None
+) -> Any:
+    """The mean of x over ``axis``; ``dtype`` is what to add up in."""
+    return np.mean(x, axis=axis, keepdims=keepdims, dtype=dtype, **_given(where=where))
 
 
-@primitive(_max_rule, numpy=np.max)
-def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The largest entry of x over ``axis``. Entries that tie share the gradient evenly."""
-    return np.max(x, axis=axis, keepdims=keepdims)
+def _prod_rule(
+    g: Any,
+    y: Any,
+    x: Any,
+    axis: Any,
+    keepdims: bool,
+    dtype: Any,
+    initial: Any,
+    where: Any,
+) -> Any:
+    # ∂y/∂xᵢ is the product of the other entries. y / xᵢ is that too, except where xᵢ is 0.
+    factors = x if where is None else elementwise.where(where, x, 1.0)
+    kept = _kept(x.shape, axis)
+    last = [i for i, n in enumerate(kept) if n == 1]
+    order = [i for i in range(x.ndim) if i not in last] + last
+    lengths = tuple(x.shape[i] for i in order)
+    others = _product_of_others(_reduced_last(factors, tuple(last)))
+    others = transpose(reshape(others, lengths), np.argsort(order).tolist())
+    if initial is not None:
+        others = others * initial
+    return _spread(g, x.shape, axis, where) * others
+
+
+@primitive(_prod_rule, symbol="Π", numpy=np.prod)
+def prod(
+    x: Any,
+    axis: Any = None,
+    keepdims: bool = False,
+    dtype: Any = None,
+    initial: Any = None,
+    where: Any = None,
+) -> Any:
+    """The product of x over ``axis``, times ``initial``; ``dtype`` is what to multiply in."""
+    return np.prod(
+        x, axis=axis, keepdims=keepdims, dtype=dtype, **_given(initial=initial, where=where)
+    )
+
+
+# Variance
+
+
+def _deviation(x: Any, axis: Any, where: Any) -> Any:
+    return x - mean(x, axis, True, where=where)
+
+
+def _var_rule(
+    g: Any, y: Any, x: Any, axis: Any, ddof: float, keepdims: bool, where: Any, correction: Any
+) -> Any:
+    # (∂y/∂x)ᵢ = 2 (xᵢ - mean) / (N - ddof): that the mean moves too adds a sum of deviations, 0.
+    count = _count(x.shape, axis, where, keepdims) - _degrees(ddof, correction)
+    if where is not None:
+        count = count.astype(x.dtype)
+    return _spread(2 * g / count, x.shape, axis, where) * _deviation(x, axis, where)
+
+
+@primitive(_var_rule, numpy=np.var)
+def var(
+    x: Any,
+    axis: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    where: Any = None,
+    correction: Any = None,
+) -> Any:
+    """The variance of x over ``axis``, ``Σ (x - mean)² / (N - ddof)``.
+
+    Args:
+        x: the array.
+        axis: an int, a tuple, or None for all.
+        ddof: 0 for the variance of these numbers, 1 to estimate that of what they are a sample of.
+        keepdims: whether the reduced axes stay, with length 1.
+        where: which entries count.
+        correction: another name for ``ddof``.
+    """
+    degrees = _degrees(ddof, correction)
+    return np.var(x, axis=axis, ddof=degrees, keepdims=keepdims, **_given(where=where))
+
+
+def _std_rule(
+    g: Any, y: Any, x: Any, axis: Any, ddof: float, keepdims: bool, where: Any, correction: Any
+) -> Any:
+    # Where all entries are equal the gradient is 0, though √ has none there: hence y + (y == 0).
+    count = _count(x.shape, axis, where, keepdims) - _degrees(ddof, correction)
+    if where is not None:
+        count = count.astype(x.dtype)
+    step = g / (count * (y + (y == 0)))
+    return _spread(step, x.shape, axis, where) * _deviation(x, axis, where)
+
+
+@primitive(_std_rule, numpy=np.std)
+def std(
+    x: Any,
+    axis: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    where: Any = None,
+    correction: Any = None,
+) -> Any:
+    """The standard deviation of x over ``axis``, √var; the arguments are those of ``var``."""
+    degrees = _degrees(ddof, correction)
+    return np.std(x, axis=axis, ddof=degrees, keepdims=keepdims, **_given(where=where))
+
+
+def _degrees(ddof: float, correction: float | None) -> float:
+    if correction is not None and ddof:
+        raise OperandError("ddof and correction are two names of one option: give one of them")
+    return ddof if correction is None else correction
+
+
+# The largest and the smallest
+
+
+def _extreme_rule(
+    g: Any, y: Any, x: Any, axis: Any, keepdims: bool, initial: Any, where: Any
+) -> Any:
+    # Entries that tie share the gradient evenly; a nan is the extreme wherever there is one.
+    winners = (x == _restored(y, x.shape, axis)) | (x != x)
+    if where is not None:
+        winners = winners & where
+    number = np.sum(winners, axis=axis, keepdims=True)
+    # There is none where ``initial`` is more extreme than every entry.
+    share = _restored(g, x.shape, axis) / np.maximum(number, 1).astype(x.dtype)
+    return elementwise.where(winners, share, 0.0)
+
+
+@primitive(_extreme_rule, numpy=np.max)
+def max(
+    x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Any:
+    """The largest entry of x over ``axis``. Entries that tie share the gradient evenly.
+
+    Args:
+        x: the array.
+        axis: an int, a tuple, or None for all.
+        keepdims: whether the reduced axes stay, with length 1.
+        initial: what the result is at least; needed where there may be no entry.
+        where: which entries count; needs ``initial``.
+    """
+    return np.max(x, axis=axis, keepdims=keepdims, **_given(initial=initial, where=where))
+
+
+@primitive(_extreme_rule, numpy=np.min)
+def min(
+    x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Any:
+    """The smallest entry of x over ``axis``; the arguments are those of ``max``."""
+    return np.min(x, axis=axis, keepdims=keepdims, **_given(initial=initial, where=where))
+
+
+amax, amin = max, min
+NUMPY_FUNCTIONS.update({np.amax: max, np.amin: min})
+
+
+@composite(numpy=np.ptp)
+def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The largest entry minus the smallest over ``axis``."""
+    return max(x, axis, keepdims) - min(x, axis, keepdims)
+
+
+def _logsumexp_rule(g: Any, y: Any, x: Any, axis: Any, keepdims: bool) -> Any:
+    # exp(x - y) is softmax(x). Where every entry is -inf, so is y, and the gradient is taken as 0.
+    y = elementwise.where(y == -math.inf, 0.0, y)
+    return _restored(g, x.shape, axis) * elementwise.exp(x - _restored(y, x.shape, axis))
+
+
+@primitive(_logsumexp_rule)
+def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """``log Σ exp(x)`` over ``axis``, without overflow; -inf where every entry is."""
+    # Subtracting the largest entry first, and adding it again, changes nothing, and no exp
+    # exceeds 1. An infinite one stays where it is: inf - inf is nan.
+    x = np.asarray(x, dtype=np.result_type(x, 0.0))
+    largest = np.max(x, axis=axis, keepdims=True, initial=-math.inf)
+    largest = np.where(np.isfinite(largest), largest, 0.0)
+    with np.errstate(divide="ignore", over="ignore"):  # log(0) is -inf, as it should be
+        y = np.log(np.sum(np.exp(x - largest), axis=axis, keepdims=True)) + largest
+    return y if keepdims else np.squeeze(y, tuple(range(x.ndim)) if axis is None else axis)
+
+
+# Accumulation along an axis
+
+
+def _before(x: Any, first: float, axis: int) -> Any:
+    """Each entry's predecessor along ``axis``; ``first`` is that of the first entry."""
+    axis %= x.ndim
+    ahead = (slice(None),) * axis
+    one = (*x.shape[:axis], builtins.min(x.shape[axis], 1), *x.shape[axis + 1 :])
+    start = np.full(one, first, dtype=x.dtype)
+    return concatenate([start, x[(*ahead, slice(None, -1))]], axis)
+
+
+def _product_of_others(x: Any) -> Any:
+    """For each entry along the last axis, the product of the others."""
+    those_before = _before(cumprod(x, -1), 1.0, -1)
+    those_after = flip(_before(cumprod(flip(x, -1), -1), 1.0, -1), -1)
+    return those_before * those_after
+
+
+def _cumsum_rule(g: Any, y: Any, x: Any, axis: Any, dtype: Any) -> Any:
+    along = 0 if axis is None else axis
+    return flip(cumsum(flip(g, along), along), along).reshape(x.shape)
+
+
+@primitive(_cumsum_rule, numpy=np.cumsum)
+def cumsum(x: Any, axis: Any = None, dtype: Any = None) -> Any:
+    """The sums ``yₖ = Σᵢ xᵢ`` over i ≤ k along ``axis``; of x laid out flat for None."""
+    return np.cumsum(x, axis=axis, dtype=dtype)
+
+
+def _cumprod_rule(g: Any, y: Any, x: Any, axis: Any, dtype: Any) -> Any:
+    # ∂L/∂xᵢ = (Π xⱼ over j < i) hᵢ with hᵢ = Σ gₖ (Π xⱼ over i < j ≤ k) over k ≥ i, so that
+    # hᵢ = gᵢ + xᵢ₊₁ hᵢ₊₁. No quotient by xᵢ, which may be 0.
+    factors, along = (x, axis) if axis is not None else (x.reshape((math.prod(x.shape),)), 0)
+    if not factors.ndim:  # of a number, NumPy takes axis 0 and -1 too
+        return g.reshape(x.shape)
+    following = roll(factors, -1, along)  # what comes last meets a zero, whatever it is
+    h = flip(linear_recurrence(flip(following, along), flip(g, along), along), along)
+    return (_before(y, 1.0, along) * h).reshape(x.shape)
+
+
+@primitive(_cumprod_rule, numpy=np.cumprod)
+def cumprod(x: Any, axis: Any = None, dtype: Any = None) -> Any:
+    """The products ``yₖ = Πᵢ xᵢ`` over i ≤ k along ``axis``; of x laid out flat for None."""
+    return np.cumprod(x, axis=axis, dtype=dtype)
+
+
+def _arriving(g: Any, a: Any, axis: int) -> Any:
+    """∂L/∂yₜ by every way: λₜ = gₜ + aₜ₊₁ λₜ₊₁, the same recurrence from the end."""
+    return flip(linear_recurrence(flip(roll(a, -1, axis), axis), flip(g, axis), axis), axis)
+
+
+def _recurrence_by_a(g: Any, y: Any, a: Any, b: Any, axis: int) -> Any:
+    return _arriving(g, a, axis) * _before(y, 0.0, axis)
+
+
+def _recurrence_by_b(g: Any, y: Any, a: Any, b: Any, axis: int) -> Any:
+    return _arriving(g, a, axis)
+
+
+@primitive(_recurrence_by_a, _recurrence_by_b)
+def linear_recurrence(a: Any, b: Any, axis: int = -1) -> Any:
+    """``yₜ = aₜ yₜ₋₁ + bₜ`` along ``axis``, from y = 0 before the first place.
+
+    Args:
+        a: the factors; the first one is multiplied by zero.
+        b: the terms, in the shape of ``a``.
+        axis: the axis that t counts.
+
+    Raises:
+        ShapeError: the shapes differ.
+    """
+    if np.shape(a) != np.shape(b):
+        raise ShapeError(
+            f"linear_recurrence takes factors and terms of one shape, not {np.shape(a)} and"
+            f" {np.shape(b)}"
+        )
+    y = np.array(np.moveaxis(b, axis, 0), dtype=np.result_type(a, b))
+    factors = np.moveaxis(a, axis, 0)
+    for t in range(1, len(y)):
+        y[t] += factors[t] * y[t - 1]
+    return np.moveaxis(y, 0, axis)
+
+
+# Averages
+
+
+@composite(numpy=np.average)
+def average(
+    x: Any,
+    axis: Any = None,
+    weights: Any = None,
+    returned: bool = False,
+    *,
+    keepdims: bool = False,
+) -> Any:
+    """``Σ w x / Σ w`` over ``axis``, differentiable by both; the mean if there are no weights.
+
+    Args:
+        x: the array.
+        axis: an int, a tuple, or None for all.
+        weights: in the shape of x, or with the lengths of x along ``axis``. Weights that add up
+            to 0 give nan or inf.
+        returned: return ``Σ w`` as well, in the shape of the average.
+        keepdims: whether the reduced axes stay, with length 1.
+
+    Raises:
+        ShapeError: ``weights`` have another shape.
+    """
+    if weights is None:
+        result = mean(x, axis, keepdims)
+        total: Any = _count(x.shape, axis, None, keepdims)
+    else:
+        weights = _along(weights, x, axis)
+        total = sum(weights, axis, keepdims)
+        result = sum(x * weights, axis, keepdims) / total
+    if not returned:
+        return result
+    kind = total if isinstance(total, Node) else np.asarray(total, dtype=result.dtype)
+    return result, broadcast_to(kind, result.shape)
+
+
+def _along(weights: Any, x: Any, axis: Any) -> Any:
+    """Weights in a shape with as many axes as x, of length 1 except along ``axis``."""
+    weights = weights if isinstance(weights, Node) else np.asarray(weights)
+    if weights.shape == x.shape:
+        return weights
+    named = () if axis is None else (axis,) if np.ndim(axis) == 0 else tuple(axis)
+    axes = [nonnegative_axis("average", x, a) for a in named]
+    lengths = tuple(x.shape[a] for a in axes)
+    if weights.shape != lengths or not axes:
+        raise ShapeError(
+            f"average over axis={axis} of shape {x.shape} takes weights of that shape"
+            + (f" or of shape {lengths}" if axes else "")
+            + f", not {weights.shape}"
+        )
+    in_order = transpose(weights, np.argsort(axes).tolist())
+    return reshape(in_order, tuple(n if i in axes else 1 for i, n in enumerate(x.shape)))
+
+
+@composite(numpy=np.median)
+def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The middle entry of x over ``axis`` in order, or the mean of the two; nan if there is one.
+
+    Raises:
+        ShapeError: there are no entries to take the middle of.
+    """
+    named = range(x.ndim) if axis is None else (axis,) if np.ndim(axis) == 0 else axis
+    rows = _reduced_last(x, tuple(nonnegative_axis("median", x, a) for a in named))
+    n = rows.shape[-1]
+    if not n:
+        raise ShapeError(f"median over axis={axis} of shape {x.shape}: there are no entries")
+    ascending = sort(rows, -1)
+    largest = ascending[..., -1]
+    middle = mean(ascending[..., (n - 1) // 2 : n // 2 + 1], -1)
+    result = elementwise.where(largest != largest, largest, middle)  # nan comes last in order
+    return _restored(result, x.shape, axis) if keepdims else result
+
+
+def _reduced_last(x: Any, axes: tuple[int, ...]) -> Any:
+    """x with some axes, counted from the first, laid out flat in a last one."""
+    others = [i for i in range(x.ndim) if i not in axes]
+    lengths = tuple(x.shape[i] for i in others)
+    size = math.prod(x.shape[i] for i in axes)
+    return reshape(transpose(x, [*others, *axes]), (*lengths, size))
+
+
+# What is constant: plain numbers and arrays, which no gradient flows through
+
+
+@composite(numpy=np.argmax)
+def argmax(x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+    """Where the largest entry is along ``axis``, the first of them; in x laid out flat for None."""
+    return _of_data(np.argmax, x, axis=axis, keepdims=keepdims)
+
+
+@composite(numpy=np.argmin)
+def argmin(x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+    """Where the smallest entry is along ``axis``; the arguments are those of ``argmax``."""
+    return _of_data(np.argmin, x, axis=axis, keepdims=keepdims)
+
+
+@composite(numpy=np.argsort)
+def argsort(x: Any, axis: Any = -1, kind: str | None = None, *, stable: bool | None = None) -> Any:
+    """The indices that sort x along ``axis``; those into x laid out flat for None."""
+    return _of_data(np.argsort, x, axis=axis, kind=kind, **_given(stable=stable))
+
+
+@composite(numpy=np.argpartition)
+def argpartition(x: Any, kth: Any, axis: Any = -1) -> Any:
+    """The indices that put the entry ``kth`` where sorting would, no larger ones before it."""
+    return _of_data(np.argpartition, x, kth=kth, axis=axis)
+
+
+@composite(numpy=np.any)
+def any(x: Any, axis: Any = None, keepdims: bool = False, *, where: Any = None) -> Any:
+    """Whether an entry is not 0, over ``axis``."""
+    return _of_data(np.any, x, axis=axis, keepdims=keepdims, **_given(where=where))
+
+
+@composite(numpy=np.all)
+def all(x: Any, axis: Any = None, keepdims: bool = False, *, where: Any = None) -> Any:
+    """Whether no entry is 0, over ``axis``."""
+    return _of_data(np.all, x, axis=axis, keepdims=keepdims, **_given(where=where))
+
+
+@composite(numpy=np.count_nonzero)
+def count_nonzero(x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+    """How many entries are not 0, over ``axis``."""
+    return _of_data(np.count_nonzero, x, axis=axis, keepdims=keepdims)
+
+
+def _of_data(function: Callable[..., Any], x: Any, **options: Any) -> Any:
+    """What a NumPy function says of the plain numbers in x."""
+    data = x.data if isinstance(x, Node) else x
+    try:
+        return function(data, **options)
+    except (ValueError, TypeError, IndexError) as error:
+        kind = (
+            IndexingError
+            if isinstance(error, IndexError)
+            else ShapeError
+            if isinstance(error, ValueError)
+            else OperandError
+        )
+        raise kind(f"{function.__name__} cannot take shape {np.shape(data)}: {error}") from error

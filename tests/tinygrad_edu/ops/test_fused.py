@@ -10,12 +10,28 @@ from hypothesis import strategies as st
 
 import tinygrad_edu as tg
 from tinygrad_edu import ShapeError, TargetError, Tensor, gradients
+from tinygrad_edu.errors import IndexingError, OperandError
 from tinygrad_edu.ops.declare import OPS
+from tinygrad_edu.ops.fused import (
+    batch_norm,
+    binary_cross_entropy_with_logits,
+    dropout,
+    embedding,
+    group_norm,
+    layer_norm,
+    rms_norm,
+    scaled_dot_product_attention,
+    standardize,
+)
 from tinygrad_edu.testing import gradcheck
 
 
 def leaf(data, dtype=np.float64):
     return Tensor(np.array(data, dtype=dtype), requires_grad=True)
+
+
+NUMBERS = np.array([[1.0, -2.0, 0.5], [0.0, 3.0, 1.0]])
+IMAGES = np.random.default_rng(0).standard_normal((3, 4, 2, 2))
 
 
 def softmax(x, axis):
@@ -57,10 +73,17 @@ def test_values_and_gradients_are_those_of_the_definition(call, create_graph):
 
 
 def test_every_op_that_names_a_definition_computes_it():
-    # Of the shipped ones, that is cross_entropy.
-    logits, target = leaf([[1.0, -2.0, 0.5], [0.0, 3.0, 1.0]]), np.array([2, 0])
-    y = OPS["cross_entropy"].definition(logits, target)
-    assert tg.cross_entropy(logits, target).item() == pytest.approx(y.item(), rel=1e-14)
+    calls = {
+        "cross_entropy": ([NUMBERS], (np.array([2, 0]),)),
+        "standardize": ([NUMBERS, NUMBERS[0], NUMBERS[1]], ((-1,), 0.1, True)),
+    }
+    for name, (arrays, rest) in calls.items():
+        fast, slow = [leaf(a) for a in arrays], [leaf(a) for a in arrays]
+        y, expected = OPS[name](*fast, *rest), OPS[name].definition(*slow, *rest)
+        np.testing.assert_allclose(y.data, expected.data, rtol=1e-14, atol=1e-14)
+        found, wanted = gradients((y * y).sum()), gradients((expected * expected).sum())
+        for x, z in zip(fast, slow, strict=True):
+            np.testing.assert_allclose(found[x], wanted[z], rtol=1e-12, atol=1e-14)
 
 
 def test_a_second_derivative_sees_that_the_incoming_gradient_depends_on_the_logits():
@@ -158,3 +181,265 @@ def test_features_that_do_not_fit_a_linear_are_named():
     )
     with pytest.raises(ShapeError, match=message):
         tg.linear(leaf(np.ones((2, 3))), leaf(np.ones((5, 4))), None)
+
+
+# Binary cross entropy
+
+
+def test_binary_cross_entropy_is_its_formula():
+    z, t = NUMBERS, np.array([[0.0, 1, 0.5], [1, 0.25, 1]])
+    p = 1 / (1 + np.exp(-z))
+    expected = -np.mean(t * np.log(p) + (1 - t) * np.log(1 - p))
+    assert binary_cross_entropy_with_logits(leaf(z), t).item() == pytest.approx(expected)
+
+
+def test_binary_cross_entropy_of_large_logits_is_exact_and_its_gradient_too():
+    logits = leaf([1000.0, -1000.0, 1000.0, 0.0])
+    loss = binary_cross_entropy_with_logits(logits, [1.0, 0.0, 0.0, 1.0])
+    loss.backward()
+    assert loss.item() == pytest.approx((1000 + math.log(2)) / 4)
+    assert logits.grad.tolist() == [0, 0, 0.25, -0.125]  # (sigmoid - target) / 4
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_whole_labels_do_not_widen_the_loss(dtype):
+    logits = leaf([1.0, -1.0], dtype)
+    for target in (np.array([1, 0]), np.array([True, False])):
+        loss = binary_cross_entropy_with_logits(logits, target)
+        loss.backward()
+        assert loss.dtype == logits.grad.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "message"),
+    [
+        ([0.0, 1.5], TargetError, r"target 1.5 at index \(1,\) \(1 such\), outside \[0, 1\]"),
+        ([np.nan, np.nan], TargetError, r"target nan at index \(0,\) \(2 such\)"),
+        ([[0.0, 1.0]], ShapeError, r"logits \(2,\) and targets \(1, 2\)"),
+    ],
+)
+def test_wrong_binary_targets_are_named(target, error, message):
+    with pytest.raises(error, match=f"binary_cross_entropy_with_logits.*{message}"):
+        binary_cross_entropy_with_logits(leaf([0.0, 0.0]), np.array(target))
+
+
+# Normalization
+
+
+def standardized(x, axes):
+    return (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 1e-5)
+
+
+def test_norms_are_their_formulas():
+    w, b = np.arange(1.0, 5), np.arange(4.0)
+    per_channel = (1, 4, 1, 1)
+    rows = IMAGES.reshape(3, 4, 4)
+    grouped = standardized(IMAGES.reshape(3, 2, 2, 2, 2), (2, 3, 4)).reshape(IMAGES.shape)
+    batch = standardized(IMAGES, (0, 2, 3))
+    rms = rows / np.sqrt((rows**2).mean(-1, keepdims=True) + np.finfo(float).eps)
+    for y, expected in [
+        (layer_norm(leaf(rows), 4, leaf(w), leaf(b)), standardized(rows, -1) * w + b),
+        (layer_norm(leaf(rows), (4, 4)), standardized(rows, (1, 2))),
+        (rms_norm(leaf(rows), [4], leaf(w)), rms * w),
+        (
+            group_norm(leaf(IMAGES), 2, leaf(w), leaf(b)),
+            grouped * w.reshape(per_channel) + b.reshape(per_channel),
+        ),
+        (
+            batch_norm(leaf(IMAGES), None, None, leaf(w), leaf(b), training=True),
+            batch * w.reshape(per_channel) + b.reshape(per_channel),
+        ),
+    ]:
+        np.testing.assert_allclose(y.data, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, w, b: layer_norm(x, (2,), w, b),
+        lambda x, w, b: rms_norm(x, 2, w) + b,
+        lambda x, w, b: group_norm(x, 1, w, b),
+        lambda x, w, b: batch_norm(x, None, None, w, b, training=True),
+        lambda x, w, b: batch_norm(x, np.array([1.0, 2.0]), np.array([0.5, 3.0]), w, b),
+    ],
+)
+def test_norms_have_their_gradients(f):
+    x = IMAGES[:2, :2, 0]
+    gradcheck(lambda *inputs: f(*inputs) ** 2, x, np.array([1.5, -0.5]), np.ones(2), order=2)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_a_dtype_stays_through_norms(dtype):
+    w, b = leaf(np.ones(4), dtype), leaf(np.zeros(4), dtype)
+    running = np.zeros(4, dtype), np.ones(4, dtype)
+    for f in [
+        lambda x: layer_norm(x.reshape(3, 4, 4), 4, w, b),
+        lambda x: rms_norm(x.reshape(3, 4, 4), 4, w),
+        lambda x: group_norm(x, 2, w, b),
+        lambda x: batch_norm(x, *running, w, b, training=True),
+        lambda x: batch_norm(x, *running, w, b),
+        lambda x: dropout(x, 0.5),
+    ]:
+        x = leaf(IMAGES, dtype)
+        y = f(x)
+        y.sum().backward()
+        assert {y.dtype, x.grad.dtype, w.grad.dtype} == {np.dtype(dtype)}
+
+
+def test_squares_that_overflow_a_half_do_not_spoil_a_norm():
+    y = layer_norm(leaf([[1000.0, -1000.0]], np.float16), 2)
+    assert y.data.tolist() == [[1, -1]]
+
+
+def test_a_constant_sample_is_standardized_to_zero():
+    x = leaf(np.full((2, 3), 7.0))
+    y = layer_norm(x, 3)
+    y[0, 0].backward()
+    assert not y.data.any()
+    assert np.all(np.isfinite(x.grad))
+
+
+@given(st.floats(0, 1))
+def test_running_statistics_move_towards_those_of_the_batch_in_training_only(momentum):
+    mean, variance = np.full(4, 2.0), np.full(4, 3.0)
+    batch_norm(leaf(IMAGES), mean, variance, momentum=momentum)
+    assert mean.tolist() == [2] * 4
+    assert variance.tolist() == [3] * 4
+    batch_norm(leaf(IMAGES), mean, variance, training=True, momentum=momentum)
+    m, v = IMAGES.mean((0, 2, 3)), IMAGES.var((0, 2, 3), ddof=1)
+    np.testing.assert_allclose(mean, (1 - momentum) * 2 + momentum * m)
+    np.testing.assert_allclose(variance, (1 - momentum) * 3 + momentum * v)
+
+
+def test_norms_that_do_not_fit_are_named():
+    x, three = leaf(IMAGES), np.ones(3)
+    for error, message, f in [
+        (ShapeError, r"does not end in the normalized_shape \(3,\)", lambda: layer_norm(x, 3)),
+        (ShapeError, r"normalized_shape \(2,\), not of \(3,\)", lambda: layer_norm(x, 2, three)),
+        (ShapeError, "3 groups do not divide 4 channels", lambda: group_norm(x, 3)),
+        (
+            ShapeError,
+            r"4 channels, so running_var has shape \(4,\), not \(3,\)",
+            lambda: batch_norm(x, None, three, training=True),
+        ),
+        (
+            ShapeError,
+            "more than one entry per",
+            lambda: batch_norm(x[:1, :, 0, 0], None, None, training=True),
+        ),
+        (OperandError, "needs running_mean and running_var", lambda: batch_norm(x, None, None)),
+    ]:
+        with pytest.raises(error, match=message):
+            f()
+
+
+def test_a_norm_needs_no_weight_and_no_tensor():
+    np.testing.assert_allclose(
+        standardize(IMAGES, None, None, (0,), 1e-5), standardized(IMAGES, 0), rtol=1e-12
+    )
+
+
+# Embedding, dropout, attention
+
+
+def test_an_embedding_is_rows_of_its_weight_and_repeated_rows_add_up():
+    weight = leaf([[1.0, 2], [3, 4], [5, 6]])
+    y = embedding([[0, 2], [2, 2]], weight)
+    y.sum().backward()
+    assert y.data.tolist() == [[[1, 2], [5, 6]], [[5, 6], [5, 6]]]
+    assert weight.grad.tolist() == [[1, 1], [0, 0], [3, 3]]
+
+
+@pytest.mark.parametrize(
+    ("indices", "error", "message"),
+    [
+        ([0, 3], IndexingError, r"got 3 at index \(1,\) \(1 such\), outside \[0, 3\)"),
+        ([[-1]], IndexingError, r"got -1 at index \(0, 0\)"),
+        ([0.0], OperandError, "integer indices, not float64"),
+    ],
+)
+def test_rows_that_an_embedding_does_not_have_are_named(indices, error, message):
+    with pytest.raises(error, match=f"embedding.*{message}"):
+        embedding(np.array(indices), leaf(np.ones((3, 2))))
+
+
+def test_dropout_keeps_the_mean_and_passes_the_gradient_where_it_passes_the_entry():
+    x = leaf(np.ones(10_000))
+    y = dropout(x, 0.25, rng=np.random.default_rng(0))
+    y.sum().backward()
+    assert set(y.data) == {0, 1 / 0.75}
+    assert y.data.mean() == pytest.approx(1, abs=0.03)  # five standard deviations
+    np.testing.assert_array_equal(x.grad, y.data)
+
+
+def test_dropout_of_all_or_nothing_or_outside_of_training():
+    x = leaf([1.0, -2.0])
+    assert dropout(x, 0.5, training=False) is x
+    assert dropout(x, 0) is x
+    assert dropout(x, 1).data.tolist() == [0, 0]
+    with pytest.raises(OperandError, match="probability p in"):
+        dropout(x, 1.5)
+
+
+QUERY, KEY, VALUE = (
+    np.random.default_rng(i).standard_normal(shape)
+    for i, shape in enumerate([(2, 3, 4), (2, 5, 4), (2, 5, 2)])
+)
+
+
+def attention(query, key, value, mask):
+    scores = query @ key.mT / 2 + mask  # the square root of 4 features
+    e = np.exp(scores)
+    return e / e.sum(-1, keepdims=True) @ value
+
+
+def test_attention_is_its_formula_with_every_kind_of_mask():
+    allowed = np.random.default_rng(3).random((3, 5)) < 0.7
+    allowed[:, 0] = True
+    added = np.random.default_rng(4).standard_normal((2, 3, 5))
+    causal = np.tri(3, 5, dtype=bool)
+    minus = np.log(np.where(causal, 1, np.exp(-100)))
+    inputs = leaf(QUERY), leaf(KEY), leaf(VALUE)
+    for mask, is_causal, equal in [
+        (None, False, 0),
+        (added, False, added),
+        (allowed, False, np.where(allowed, 0, -100)),
+        (None, True, minus),
+        (allowed, True, np.where(allowed, minus, -100)),
+        (added, True, added + minus),
+    ]:
+        y = scaled_dot_product_attention(*inputs, mask, is_causal=is_causal)
+        expected = attention(QUERY, KEY, VALUE, equal)
+        np.testing.assert_allclose(y.data, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_attention_to_nothing_is_zero_and_so_is_its_gradient():
+    query = leaf(QUERY)
+    mask = np.ones((3, 5), bool)
+    mask[1] = False
+    y = scaled_dot_product_attention(query, KEY, VALUE, mask)
+    y.sum().backward()
+    assert not y.data[:, 1].any()
+    assert not query.grad[:, 1].any()
+    assert query.grad[:, 0].all()
+
+
+def test_attention_has_its_gradients():
+    gradcheck(
+        lambda q, k, v: scaled_dot_product_attention(q, k, v, is_causal=True) ** 2,
+        QUERY[0, :, :2],
+        KEY[0, :3, :2],
+        VALUE[0, :3],
+        order=2,
+    )
+
+
+def test_attention_keeps_the_dtype_and_names_what_does_not_fit():
+    half = [leaf(x, np.float16) for x in (QUERY, KEY, VALUE)]
+    y = scaled_dot_product_attention(*half, is_causal=True)
+    y.sum().backward()
+    assert {y.dtype, *(x.grad.dtype for x in half)} == {np.dtype(np.float16)}
+    with pytest.raises(ShapeError, match=r"it got \(2, 3, 4\), \(2, 5, 2\) and \(2, 5, 2\)"):
+        scaled_dot_product_attention(leaf(QUERY), leaf(VALUE), leaf(VALUE))
+    with pytest.raises(ShapeError, match=r"takes a query \(..., length, features\)"):
+        scaled_dot_product_attention(leaf([1.0]), leaf(KEY), leaf(VALUE))

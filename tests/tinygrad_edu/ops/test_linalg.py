@@ -1,4 +1,6 @@
-"""Matrix products."""
+"""Products of arrays, and linear algebra on matrices."""
+
+from itertools import pairwise
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
@@ -7,7 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_edu import ShapeError, Tensor
+from tinygrad_edu.errors import LinearAlgebraError, OperandError, UnknownNameError
+from tinygrad_edu.ops.einsum import einsum
 from tinygrad_edu.testing import gradcheck
+
+
+def leaf(data, dtype=np.float64):
+    return Tensor(np.array(data, dtype=dtype), requires_grad=True)
+
+
+def arrays(shape):
+    return hnp.arrays(np.float64, shape, elements=st.integers(-9, 9))
+
+
+MATRICES = np.random.default_rng(0).standard_normal((2, 3, 3)) + 3 * np.eye(3)
+SYMMETRIC = MATRICES @ MATRICES.mT
+RECTANGLES = [MATRICES[..., :2], MATRICES[:, :2], MATRICES[0], MATRICES[0, :, :1]]
 
 
 @given(data=st.data())
@@ -33,9 +50,16 @@ def test_lists_are_matrices_on_either_side():
         lambda x: x.mT @ (x @ x),
         lambda x: x[0] @ x @ x[:, 0],
         lambda x: np.array([[1.0, -2.0]]) @ x,
+        lambda x: np.einsum("ij,jk,ki", x, x, x),
+        lambda x: np.kron(x, x),
+        lambda x: np.tensordot(x, x, ([0, 1], [1, 0])),
+        lambda x: np.linalg.multi_dot([x[0], x, x, x[1]]),
+        lambda x: np.linalg.matrix_power(x, 5),
+        lambda x: np.linalg.matrix_power(x, -2),
+        lambda x: np.linalg.solve(x, x.mT),
     ],
 )
-def test_one_matrix_may_be_both_factors(f):
+def test_one_matrix_may_be_all_factors(f):
     gradcheck(f, np.array([[0.5, -1.0], [2.0, 1.5]]), order=2)
 
 
@@ -51,3 +75,307 @@ def test_factors_that_do_not_fit_are_named_with_what_would():
 def test_numbers_are_no_matrices():
     with pytest.raises(ShapeError, match=r"matmul cannot take shape \(\) and shape \(2,\)"):
         Tensor(1.0) @ Tensor([1.0, 2.0])
+
+
+# Einstein summation and the other products
+
+
+@st.composite
+def einsums(draw):
+    """Subscripts with an ellipsis or none, diagonals and sums, and operands that fit them."""
+    lengths = {c: draw(st.integers(0, 3)) for c in "aBc"}
+    hidden = draw(st.sampled_from([(), (2,), (1, 3)]))
+    terms, operands = [], []
+    for _ in range(draw(st.integers(1, 3))):
+        term = "".join(draw(st.lists(st.sampled_from("aBc"), max_size=3)))
+        shape = tuple(lengths[c] for c in term)
+        if hidden and draw(st.booleans()):
+            cut = draw(st.integers(0, len(term)))
+            shape = shape[:cut] + hidden[draw(st.integers(0, 1)) :] + shape[cut:]
+            term = f"{term[:cut]}...{term[cut:]}"
+        terms.append(term)
+        operands.append(draw(arrays(shape)))
+    subscripts = ",".join(terms)
+    if draw(st.booleans()):
+        known = sorted(set(subscripts) & set("aBc"))
+        kept = draw(st.lists(st.sampled_from(known), unique=True)) if known else []
+        subscripts += "->" + "".join(kept) + ("..." if "..." in subscripts else "")
+    return subscripts, operands
+
+
+@given(einsums(), st.sampled_from([False, True]))
+def test_einsum_is_numpys(call, optimize):
+    subscripts, operands = call
+    y = np.einsum(subscripts, *map(leaf, operands), optimize=optimize)
+    expected = np.einsum(subscripts, *operands, optimize=optimize)
+    np.testing.assert_array_equal(y.data, np.asarray(expected), strict=True)
+
+
+@given(einsums(), st.sampled_from([False, True]))
+def test_the_gradient_of_an_einsum_is_the_linear_map_it_is_in_each_operand(call, optimize):
+    # y is linear in each operand x, so that Σ g y = Σ x ∂(Σ g y)/∂x exactly, for whole numbers;
+    # and the same for any other x, which leaves one gradient only.
+    subscripts, operands = call
+    leaves = [leaf(a) for a in operands]
+    y = np.einsum(subscripts, *leaves, optimize=optimize)
+    g = np.arange(1.0, y.size + 1).reshape(y.shape)
+    y.backward(g)
+    for i, x in enumerate(leaves):
+        other = np.arange(x.size, dtype=float).reshape(x.shape) % 7
+        changed = [*operands[:i], other, *operands[i + 1 :]]
+        assert np.sum(g * np.einsum(subscripts, *changed)) == np.sum(x.grad * other)
+
+
+def test_einsum_takes_lists_of_labels_and_a_path_that_was_found_before():
+    a, b, c = leaf(np.ones((2, 3))), np.ones((3, 4)), np.ones((4, 2))
+    path = np.einsum_path("ij,jk,kl", a.data, b, c, optimize="optimal")[0]
+    y = np.einsum("ij,jk,kl", a, b, c, optimize=path)
+    y.sum().backward()
+    assert a.grad.tolist() == [[8.0] * 3] * 2
+    assert np.all(np.einsum(a, [0, 5], b, [5, 1], [1, 0]).data == (a.data @ b).T)
+    assert np.all(np.einsum(a, [Ellipsis, 30], b, [30, 2]).data == a.data @ b)
+
+
+def test_a_number_in_an_einsum_does_not_widen_the_result():
+    x = leaf([1.0, 2.0], np.float16)
+    y = einsum(",i->i", 2.0, x)
+    y.sum().backward()
+    assert y.dtype == x.grad.dtype == np.float16
+
+
+def test_operands_that_an_einsum_cannot_take_are_named():
+    with pytest.raises(ShapeError, match=r"contraction cannot take .*ij,jk"):
+        np.einsum("ij,jk", leaf(np.ones((2, 3))), np.ones((2, 3)))
+    with pytest.raises(OperandError, match="integers from 0 to 51"):
+        np.einsum(leaf([1.0]), [52])
+
+
+SHAPES = st.sampled_from([(), (2,), (3,), (2, 2), (3, 2), (2, 3), (2, 2, 2), (0, 2)])
+
+
+@pytest.mark.parametrize("f", [np.dot, np.inner, np.outer, np.vdot, np.kron, np.vecdot])
+@given(data=st.data())
+def test_products_are_numpys(f, data):
+    a, b = data.draw(SHAPES.flatmap(arrays)), data.draw(SHAPES.flatmap(arrays))
+    try:
+        expected = f(a, b)
+    except ValueError:
+        with pytest.raises(ShapeError):
+            f(Tensor(a), b)
+    else:
+        for y in (f(Tensor(a), b), f(a, Tensor(b))):
+            np.testing.assert_array_equal(y.data, np.asarray(expected), strict=True)
+
+
+@pytest.mark.parametrize("axes", [0, 1, 2, (0, 1), (-1, 0), ([0, 1], [1, 0]), ([2, -3], [0, 1])])
+def test_tensordot_is_numpys(axes):
+    a, b = np.arange(8.0).reshape(2, 2, 2), np.arange(12.0).reshape(2, 2, 3)
+    np.testing.assert_array_equal(np.tensordot(leaf(a), b, axes).data, np.tensordot(a, b, axes))
+    gradcheck(lambda a, b: np.tensordot(a, b, axes), a, b)
+
+
+def test_axes_that_tensordot_cannot_pair_are_named():
+    with pytest.raises(ShapeError, match=r"axes \[1\] of shape \(2, 3\) with axes \[0\] of"):
+        np.tensordot(leaf(np.ones((2, 3))), np.ones((2, 3)), 1)
+
+
+@given(st.lists(st.integers(1, 4), min_size=3, max_size=6), st.data())
+def test_multi_dot_is_the_product_in_any_order(lengths, data):
+    arrays_ = [np.ones(shape) for shape in pairwise(lengths)]
+    if data.draw(st.booleans()):
+        arrays_[0] = arrays_[0][0]
+    if data.draw(st.booleans()):
+        arrays_[-1] = arrays_[-1][:, 0]
+    y = np.linalg.multi_dot([leaf(a) for a in arrays_])
+    np.testing.assert_array_equal(y.data, np.linalg.multi_dot(arrays_))
+
+
+def test_multi_dot_of_a_stack_is_refused():
+    with pytest.raises(ShapeError, match=r"two or more matrices.*\(2, 2, 2\), \(2,\)"):
+        np.linalg.multi_dot([leaf(np.ones((2, 2, 2))), np.ones(2)])
+
+
+def test_vecdot_takes_an_axis():
+    a, b = np.arange(6.0).reshape(2, 3), np.ones((2, 3))
+    np.testing.assert_array_equal(
+        np.linalg.vecdot(leaf(a), b, axis=0).data, np.linalg.vecdot(a, b, axis=0)
+    )
+
+
+# Matrices
+
+
+@pytest.mark.parametrize("f", [np.linalg.inv, np.linalg.det, np.linalg.pinv, np.linalg.svdvals])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_functions_of_a_matrix_are_numpys_and_keep_the_dtype(f, dtype):
+    x = leaf(MATRICES, dtype)
+    y = f(x)
+    (y * y).sum().backward()
+    np.testing.assert_array_equal(y.data, f(x.data), strict=True)
+    assert x.grad.dtype == dtype
+    assert np.all(np.isfinite(x.grad))
+
+
+@pytest.mark.parametrize("n", [-3, -1, 0, 1, 2, 7])
+def test_a_power_of_a_matrix_is_numpys(n):
+    np.testing.assert_allclose(
+        np.linalg.matrix_power(leaf(MATRICES), n).data, np.linalg.matrix_power(MATRICES, n)
+    )
+
+
+@pytest.mark.parametrize("b", [np.ones(3), np.ones((3, 2)), np.ones((2, 3, 1)), [1.0, 2.0, 3.0]])
+def test_solve_is_numpys(b):
+    y = np.linalg.solve(leaf(MATRICES), b)
+    np.testing.assert_array_equal(y.data, np.linalg.solve(MATRICES, b), strict=True)
+
+
+def test_slogdet_keeps_the_names_of_its_results_and_does_not_overflow():
+    x = leaf(np.diag([1e200, -1e200]))
+    result = np.linalg.slogdet(x)
+    result.logabsdet.backward()
+    assert result.sign == -1
+    assert result.logabsdet.item() == pytest.approx(2 * np.log(1e200))
+    np.testing.assert_allclose(np.diag(x.grad) * np.diag(x.data), 1)
+
+
+@pytest.mark.parametrize(
+    "matrix", [np.zeros((2, 2)), np.diag([1.0, 2, 0]), [[1.0, 2], [2, 4]], [[0.0]]]
+)
+def test_a_determinant_has_a_gradient_at_singular_matrices(matrix):
+    gradcheck(np.linalg.det, np.array(matrix), order=2)
+
+
+def test_a_determinant_next_to_a_singular_one_is_right_too():
+    x = leaf([np.eye(2), np.zeros((2, 2)), [[1, 1], [1, 1]]])
+    np.linalg.det(x).sum().backward()
+    assert x.grad.tolist() == [[[1, 0], [0, 1]], [[0, 0], [0, 0]], [[1, -1], [-1, 1]]]
+
+
+def test_decompositions_multiply_back_and_have_numpys_names():
+    x = leaf(SYMMETRIC)
+    lower, upper = np.linalg.cholesky(x), np.linalg.cholesky(x, upper=True)
+    e, s, q = np.linalg.eigh(x), np.linalg.svd(x), np.linalg.qr(x)
+    for y in [
+        lower @ lower.mT,
+        upper.mT @ upper,
+        (e.eigenvectors * e.eigenvalues[..., None, :]) @ e.eigenvectors.mT,
+        (s.U * s.S[..., None, :]) @ s.Vh,
+        q.Q @ q.R,
+    ]:
+        np.testing.assert_allclose(y.data, SYMMETRIC, rtol=1e-12)
+        assert y.requires_grad
+
+
+@pytest.mark.parametrize("a", RECTANGLES)
+def test_svd_and_qr_of_any_shape_are_numpys(a):
+    result, expected = np.linalg.svd(leaf(a), full_matrices=False), np.linalg.svd(a, False)
+    for y, z in zip(result, expected, strict=True):
+        np.testing.assert_array_equal(y.data, z)
+    for y, z in zip(np.linalg.qr(leaf(a)), np.linalg.qr(a), strict=True):
+        np.testing.assert_allclose(y.data, z, atol=1e-14)
+    np.testing.assert_allclose(np.linalg.qr(leaf(a), "r").data, np.linalg.qr(a, "r"), atol=1e-14)
+    np.testing.assert_array_equal(
+        np.linalg.svd(leaf(a), compute_uv=False).data, np.linalg.svd(a, compute_uv=False)
+    )
+
+
+@pytest.mark.parametrize("a", RECTANGLES)
+def test_each_result_of_svd_and_qr_has_its_gradient(a):
+    for i in range(3):
+        gradcheck(lambda x, i=i: np.linalg.svd(x, full_matrices=False)[i], a)
+    for i in range(2):
+        gradcheck(lambda x, i=i: np.linalg.qr(x)[i], a)
+
+
+def test_singular_values_that_are_equal_still_have_a_gradient():
+    x = leaf(np.eye(3))
+    np.linalg.svd(x).S.sum().backward()  # the nuclear norm, whose gradient here is U Vᵀ
+    np.testing.assert_allclose(x.grad, np.eye(3))
+    y = leaf(np.eye(3))
+    np.linalg.eigh(y).eigenvalues.sum().backward()  # the trace
+    np.testing.assert_allclose(y.grad, np.eye(3))
+
+
+@pytest.mark.parametrize("triangle", ["L", "U"])
+def test_a_triangle_alone_is_read_and_both_get_the_gradient(triangle):
+    a = np.array([[2.0, 0.5], [1.0, 3.0]])
+    x = leaf(a)
+    values = np.linalg.eigh(x, UPLO=triangle).eigenvalues
+    np.testing.assert_array_equal(values.data, np.linalg.eigh(a, triangle).eigenvalues)
+    values[0].backward()
+    assert x.grad[0, 1] == x.grad[1, 0] != 0
+
+
+@pytest.mark.parametrize("f", [np.linalg.inv, lambda x: np.linalg.solve(x, np.ones(2))])
+def test_a_singular_matrix_is_named_by_its_place(f):
+    x = leaf([np.eye(2), np.ones((2, 2))])
+    with pytest.raises(LinearAlgebraError, match="2x2 matrix at index 1 of the stack is singular"):
+        f(x)
+    with pytest.raises(np.linalg.LinAlgError):
+        f(x[1])
+
+
+def test_what_cannot_be_decomposed_is_named():
+    with pytest.raises(LinearAlgebraError, match="2x2 matrix is not positive definite"):
+        np.linalg.cholesky(leaf(-np.eye(2)))
+    with pytest.raises(LinearAlgebraError, match="holds a nan"):
+        np.linalg.svd(leaf(np.full((2, 2), np.nan)))
+    with pytest.raises(ShapeError, match=r"det takes square matrices.*\(2, 3\)"):
+        np.linalg.det(leaf(np.ones((2, 3))))
+    with pytest.raises(ShapeError, match="full_matrices=False"):
+        np.linalg.svd(leaf(np.ones((2, 3))))
+    with pytest.raises(UnknownNameError, match="complete"):
+        np.linalg.qr(leaf(np.ones((2, 3))), mode="complete")
+
+
+# Norms
+
+VECTOR_ORDERS = [None, 1, 2, 3, 1.5, 0.5, -1, np.inf, -np.inf]
+MATRIX_ORDERS = [None, "fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf]
+CUBE = np.array([3.0, -1, 4, -1.5, 5, -9, 2, 6]).reshape(2, 2, 2)
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_norms_are_numpys_and_have_gradients(keepdims):
+    calls = [(order, axis) for order in VECTOR_ORDERS for axis in (0, -1)]
+    calls += [(order, axis) for order in MATRIX_ORDERS for axis in ((0, 1), (2, 0), (-1, -2))]
+    for order, axis in [*calls, (None, None)]:
+        y = np.linalg.norm(leaf(CUBE), order, axis, keepdims)
+        expected = np.linalg.norm(CUBE, order, axis, keepdims)
+        np.testing.assert_allclose(y.data, expected, rtol=1e-14, strict=False)
+        assert y.shape == np.shape(expected)
+        gradcheck(lambda x, o=order, a=axis: np.linalg.norm(x, o, a), CUBE)
+
+
+def test_the_norm_of_a_zero_vector_has_the_gradient_zero():
+    for order in (None, 2, 3, 1.5, "fro"):
+        x = leaf([[0.0, 0.0], [0.0, 0.0]])
+        np.linalg.norm(x, order, (0, 1) if order == "fro" else 1).sum().backward()
+        assert x.grad.tolist() == [[0, 0], [0, 0]]
+
+
+def test_entries_that_tie_for_the_largest_share_the_gradient():
+    x = leaf([3.0, -3.0, 1.0])
+    np.linalg.norm(x, np.inf).backward()
+    assert x.grad.tolist() == [0.5, -0.5, 0]
+
+
+def test_a_count_of_entries_is_a_plain_number():
+    assert np.linalg.norm(leaf([0.0, 2.0]), 0) == 1
+
+
+def test_the_norms_of_the_array_api_are_there():
+    x = leaf(CUBE)
+    assert np.linalg.vector_norm(x).item() == pytest.approx(np.linalg.vector_norm(CUBE))
+    np.testing.assert_allclose(
+        np.linalg.matrix_norm(x, ord="nuc").data, np.linalg.matrix_norm(CUBE, ord="nuc")
+    )
+
+
+def test_norms_that_do_not_exist_are_named():
+    with pytest.raises(UnknownNameError, match="norm of a matrix 3"):
+        np.linalg.norm(leaf(np.eye(2)), 3)
+    with pytest.raises(UnknownNameError, match="norm of a vector 'fro'"):
+        np.linalg.norm(leaf([1.0]), "fro")
+    with pytest.raises(ShapeError, match=r"one axis for vectors or two for matrices"):
+        np.linalg.norm(leaf(CUBE), 2)

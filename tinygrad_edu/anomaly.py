@@ -1,0 +1,96 @@
+"""detect_anomaly: which operation, module and source line made the first nan or inf."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_edu.errors import AnomalyError
+
+if TYPE_CHECKING:
+    from tinygrad_edu.graph import Node
+
+# How many detect_anomaly blocks are open anywhere: what is asked first, since it costs nothing.
+watchers = 0
+
+_watching: ContextVar[bool] = ContextVar("tinygrad_edu.watching", default=False)
+
+
+@contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """Within it, the first nan or inf of a forward or backward pass raises, and names its origin.
+
+    Every operation looks at its result and takes down the line of source that called it, which
+    slows a model down; use it to find a fault.
+
+    >>> from tinygrad_edu import Tensor, detect_anomaly
+    >>> x = Tensor([0.0, 1.0], requires_grad=True)
+    >>> with np.errstate(divide="ignore"), detect_anomaly():  # doctest: +ELLIPSIS
+    ...     y = x.sqrt().sum()
+    ...     y.backward()
+    Traceback (most recent call last):
+      ...
+    tinygrad_edu.errors.AnomalyError: the backward of sqrt, called at ..., gave inf in the ...
+    """
+    global watchers
+    watchers += 1
+    token = _watching.set(True)
+    try:
+        yield
+    finally:
+        _watching.reset(token)
+        watchers -= 1
+
+
+def look_at_result(node: Node, op_name: str) -> None:
+    """Raise if an operation's result is not finite; else take down where it was called."""
+    if not _watching.get():
+        return
+    node.line = _calling_line()
+    if found := _not_finite(node.data):
+        raise AnomalyError(f"{op_name}{_place(node)} gave {found}")
+
+
+def look_at_gradients(node: Node, pending: dict[Node, Any]) -> None:
+    """Raise if what the rules of ``node`` passed back is not finite."""
+    if not _watching.get() or node.op is None:
+        return
+    for x in node.inputs:
+        if getattr(x, "requires_grad", False) and x in pending:
+            gradient = pending[x]
+            if found := _not_finite(getattr(gradient, "data", gradient)):
+                label = f" {x.label!r}" if x.label else ""
+                raise AnomalyError(
+                    f"the backward of {node.op.name}{_place(node)} gave {found} in the gradient of"
+                    f" {type(x).__name__}{label}"
+                )
+
+
+def _not_finite(data: Any) -> str:
+    """What is wrong with the numbers, if anything: "nan" or "inf"."""
+    if np.isnan(data).any():
+        return "nan"
+    return "" if np.isfinite(data).all() else "inf"
+
+
+def _place(node: Node) -> str:
+    """The module and the line that made a node."""
+    line = getattr(node, "line", "")
+    return (f" in {node.scope}" if node.scope else "") + (f", called at {line}," if line else "")
+
+
+def _calling_line() -> str:
+    """The innermost line of source outside of this library."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] in ("tinygrad_edu", "nn", "contextlib")

@@ -11,6 +11,7 @@ from tinygrad_edu.changes import mark_changed
 from tinygrad_edu.errors import (
     AnomalyError,
     DTypeError,
+    Failure,
     GradientError,
     GradientLostError,
     GradientMismatchError,
@@ -173,7 +174,7 @@ from tinygrad_edu.ops.indexing import (
     take,
     take_along_axis,
 )
-from tinygrad_edu.ops.linalg import matmul
+from tinygrad_edu.ops.linalg import matmul, norm
 from tinygrad_edu.ops.reduction import (
     all as all,
 )
@@ -284,6 +285,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AnomalyError",
     "DTypeError",
+    "Failure",
     "GradientError",
     "GradientLostError",
     "GradientMismatchError",
@@ -442,6 +444,7 @@ __all__ = [
     "negative",
     "no_grad",
     "nonzero",
+    "norm",
     "ones_like",
     "outer",
     "pad",

@@ -240,6 +240,11 @@ class Tensor(Operators):
         return self.data.size
 
     @property
+    def nbytes(self) -> int:
+        """The bytes that the entries take."""
+        return self.data.nbytes
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """The data type of the entries."""
         return self.data.dtype
@@ -282,7 +287,7 @@ class Tensor(Operators):
     # Operations that only arrays have.
 
     def __getitem__(self, index: Any) -> Tensor:
-        return cast(Tensor, indexing.getitem(self, _index(index)))
+        return cast(Tensor, indexing.getitem(self, indexing.frozen(index)))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         differentiated = self.requires_grad or getattr(value, "requires_grad", False)
@@ -291,7 +296,7 @@ class Tensor(Operators):
                 f"assigning to a part of {describe(self)} would not be differentiated: do it under"
                 " no_grad(), or write index_set(t, index, value), which returns a new Tensor"
             )
-        self.data[_index(index)] = _data(value)
+        self.data[indexing.frozen(index)] = _data(value)
         changes.mark_changed(self)
 
     def __matmul__(self, other: Any) -> Self:
@@ -363,11 +368,12 @@ class Tensor(Operators):
     argmax = method(reduction.argmax)
     argmin = method(reduction.argmin)
     argsort = method(reduction.argsort)
+    argpartition = method(reduction.argpartition)
     any = method(reduction.any)
     all = method(reduction.all)
     norm = method(linalg.norm)
     dot = method(einsum.dot)
-    ravel = method(shape_ops.ravel)
+    ravel = flatten = method(shape_ops.ravel)
     squeeze = method(shape_ops.squeeze)
     expand_dims = method(shape_ops.expand_dims)
     swapaxes = method(shape_ops.swapaxes)
@@ -377,6 +383,7 @@ class Tensor(Operators):
     flip = method(shape_ops.flip)
     roll = method(shape_ops.roll)
     sort = method(shape_ops.sort)
+    partition = method(shape_ops.partition)
     split = method(shape_ops.split)
     diagonal = method(shape_ops.diagonal)
     trace = method(shape_ops.trace)
@@ -421,7 +428,7 @@ class Tensor(Operators):
         except TypeError as error:
             raise OperandError(
                 f"np.{function.__name__} on Tensors is called as"
-                f" {function.__name__}{inspect.signature(op)}: {error}"
+                f" {function.__name__}{_parameters(op)}: {error}"
             ) from error
         return op(*args, **kwargs)
 
@@ -472,11 +479,6 @@ _COMPARISONS = frozenset(
 )
 
 
-def _index(index: Any) -> Any:
-    """An index with plain arrays in the place of nodes."""
-    return tuple(map(_data, index)) if isinstance(index, tuple) else _data(index)
-
-
 def _data(x: Any) -> Any:
     return x.data if isinstance(x, Node) else x
 
@@ -516,6 +518,16 @@ def _with_arrays(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         if isinstance(x, np.generic)
         else x
         for x in inputs
+    )
+
+
+def _parameters(function: Any) -> inspect.Signature:
+    """A function's signature without its types."""
+    signature = inspect.signature(function)
+    empty = inspect.Parameter.empty
+    return signature.replace(
+        parameters=[p.replace(annotation=empty) for p in signature.parameters.values()],
+        return_annotation=empty,
     )
 
 

@@ -31,6 +31,7 @@ LONGEST_LABEL = 40
 FONT, FONT_SIZE = "Helvetica", 11
 INK, MUTED, LINE = "#1f2328", "#57606a", "#8c959f"
 PARAMETER, UNUSABLE, DATA = "#8a3a7b", "#fff3bf", "#f0f1f3"
+FAILED = "#b3261e"
 
 # What XML cannot hold: control characters, lone surrogates, two non-characters.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -202,6 +203,8 @@ def _style(box: Box, picture: Picture, scale: Scale) -> dict[str, str]:
         return {"fillcolor": DATA, "color": DATA, "margin": "0.06,0.03"}
     if box.kind in {"data", "array"}:
         return {"fillcolor": DATA, "fontcolor": MUTED}
+    if box.kind == "failure":
+        return {"fillcolor": UNUSABLE, "color": FAILED, "penwidth": "3"}
     fill, border = scale.colours(box.gradient)
     style = {"fillcolor": fill, "color": border}
     if box.kind == "parameter":
@@ -263,6 +266,8 @@ def _notes(picture: Picture) -> list[str]:
     notes = []
     if not picture.has_gradients:
         why = "is not a scalar" if drawn else "requires none"
+        if any(box.kind == "failure" for box in drawn):
+            why = "failed"
         notes.append(f"without gradients: the last node {why}")
     if any(arrow.derivative is not None for arrow in picture.arrows):
         notes.append("on an arrow: ∂result/∂input")

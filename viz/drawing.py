@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu import Node, UnknownNameError
+from tinygrad_edu import Failure, Node, UnknownNameError
 from viz.dot import Direction, lay_out, to_dot
 from viz.files import write
 from viz.graph import Picture, picture
@@ -15,7 +15,7 @@ from viz.graph import Picture, picture
 PNG_DPI = 144
 
 
-def draw(node: Node, *, gradient: Any = None, direction: Direction = "LR") -> Drawing:
+def draw(node: Node | Failure, *, gradient: Any = None, direction: Direction = "LR") -> Drawing:
     """Draw the graph that ends in ``node``, with the gradient of ``node`` by everything in it.
 
     Each box shows a node's data and its gradient ∂node/∂box; between Values each arrow shows
@@ -24,7 +24,8 @@ def draw(node: Node, *, gradient: Any = None, direction: Direction = "LR") -> Dr
     by gradient and grouped by the module that made them. No ``grad`` is read or changed.
 
     Args:
-        node: a Value or Tensor, usually a loss.
+        node: a Value or Tensor, usually a loss; or an error's ``graph``, which is drawn up to the
+            operation that failed.
         gradient: ∂L/∂node, in the shape of ``node``. A node that is not a scalar is drawn
             without gradients unless this is given.
         direction: where ``node`` is drawn: ``"LR"``, to the right, or ``"TB"``, at the bottom.

@@ -7,17 +7,18 @@ later reads the graph no more, so a picture shows the moment it was taken.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from tinygrad_edu import Node, OperandError, Tensor, Value, gradients, topological_order
+from tinygrad_edu import Failure, Node, OperandError, Tensor, Value, gradients, topological_order
 
 # A tensor with more entries than this is drawn by its shape alone.
 FEW_ENTRIES = 4
 
-Kind = Literal["result", "leaf", "parameter", "data", "number", "array"]
+Kind = Literal["result", "leaf", "parameter", "data", "number", "array", "failure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Box:
     Attributes:
         name: unique in the picture.
         kind: ``"result"`` of an op, ``"leaf"`` Value, ``"parameter"`` Tensor; where no gradient
-            flows ``"data"`` for a node, ``"number"`` and ``"array"`` for a constant.
+            flows ``"data"`` for a node, ``"number"`` and ``"array"`` for a constant; ``"failure"``
+            for an operation that could not be run.
         label: the node's own label, perhaps empty.
         op: how the node was made; empty unless it is a result.
         rows: what is known about the node: pairs of a caption and a text.
@@ -79,11 +81,12 @@ class Picture:
     has_gradients: bool
 
 
-def picture(root: Node, gradient: Any = None) -> Picture:
+def picture(root: Node | Failure, gradient: Any = None) -> Picture:
     """The drawing model of the graph that ends in ``root``.
 
     Args:
-        root: the node whose gradients are shown.
+        root: the node whose gradients are shown; or the ``graph`` of an error, for the graph up
+            to the operation that failed, without gradients.
         gradient: ∂L/∂root for a root that is not a scalar; without it such a graph is drawn
             without gradients.
 
@@ -91,11 +94,12 @@ def picture(root: Node, gradient: Any = None) -> Picture:
         GradientError: the graph was released.
         OperandError: ``root`` is not a node of a graph.
     """
-    if not isinstance(root, Node):
+    if not isinstance(root, Node | Failure):
         raise OperandError(f"a picture starts from a Value or Tensor, not {type(root).__name__}")
-    order = topological_order(root)
-    found = _gradients(root, gradient)
-    scopes = _leaf_scopes(order)
+    ends = [root] if isinstance(root, Node) else [x for x in root.inputs if isinstance(x, Node)]
+    order = list(dict.fromkeys(node for end in ends for node in topological_order(end)))
+    found = _gradients(root, gradient) if isinstance(root, Node) else None
+    scopes = _leaf_scopes([*order, root] if isinstance(root, Failure) else order)
     boxes: list[Box] = []
     arrows: list[Arrow] = []
     names: dict[Node, str] = {}
@@ -104,7 +108,7 @@ def picture(root: Node, gradient: Any = None) -> Picture:
         names[node] = f"n{len(boxes)}"
         boxes.append(_box(names[node], node, scopes.get(node, ""), found))
 
-    for node in order:
+    def add_inputs(node: Node | Failure) -> list[tuple[str, float | None]]:
         uses: list[tuple[str, float | None]] = []
         for i, x in enumerate(node.inputs):
             if x is None:  # an absent operand
@@ -117,13 +121,22 @@ def picture(root: Node, gradient: Any = None) -> Picture:
                 tail = f"n{len(boxes)}"
                 boxes.append(_constant_box(tail, x, node.scope))
             uses.append((tail, local_derivative(node, i) if isinstance(node, Value) else None))
-        add(node)
+        return uses
+
+    for node in order:
+        uses = add_inputs(node)
+        if node not in names:
+            add(node)
         arrows += [Arrow(tail, names[node], derivative) for tail, derivative in uses]
+    if isinstance(root, Failure):
+        uses = add_inputs(root)
+        boxes.append(_failure_box(f"n{len(boxes)}", root))
+        arrows += [Arrow(tail, boxes[-1].name, None) for tail, _ in uses]
     return Picture(
         tuple(boxes),
         tuple(arrows),
         tuple(_groups(boxes)),
-        signed=isinstance(root, Value),
+        signed=isinstance(ends[0] if ends else root, Value),
         has_gradients=found is not None,
     )
 
@@ -175,7 +188,7 @@ def _gradients(root: Node, gradient: Any) -> dict[Node, Any] | None:
         return gradients(root, gradient)
 
 
-def _leaf_scopes(order: list[Node]) -> dict[Node, str]:
+def _leaf_scopes(order: Sequence[Node | Failure]) -> dict[Node, str]:
     """The module path of each leaf: the innermost one that contains all of its uses.
 
     A parameter is made outside of every module's call, so it has no scope of its own.
@@ -229,6 +242,13 @@ def _constant_box(name: str, x: Any, scope: str) -> Box:
     if np.ndim(x) == 0:
         return Box(name, "number", "", "", (("", number(x)),), None, scope)
     return Box(name, "array", "", "", tuple(_array_rows(np.asarray(x))), None, "")
+
+
+def _failure_box(name: str, failure: Failure) -> Box:
+    options = [(option, str(value)) for option, value in (failure.attrs or {}).items()]
+    return Box(
+        name, "failure", "", f"{failure.op.name} failed", tuple(options), None, failure.scope
+    )
 
 
 def _array_rows(data: np.ndarray[Any, Any]) -> list[tuple[str, str]]:

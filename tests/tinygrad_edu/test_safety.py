@@ -196,3 +196,11 @@ def test_a_failed_op_carries_the_graph_up_to_the_failure():
     assert (graph.op.name, graph.scope) == ("matmul", "")
     assert graph.inputs[0] is hidden
     assert tg.GradientError("").graph is None
+
+
+def test_an_index_that_the_caller_changes_afterwards_changes_no_gradient():
+    x, index = leaf([1.0, 2.0, 3.0]), np.array([0, 0])
+    y = x[index].sum()
+    index[:] = 2
+    y.backward()
+    assert x.grad.tolist() == [2, 0, 0]

@@ -214,3 +214,15 @@ def test_depth_is_limited_by_memory_only():
 def test_numbers_have_four_significant_digits(x):
     # Below the smallest normal number, floats themselves have fewer digits.
     assert float(number(x)) == pytest.approx(x, rel=5.01e-4, abs=1e-307)
+
+
+def test_the_graph_of_an_error_is_drawn_up_to_the_operation_that_failed():
+    w = Tensor(np.ones((2, 3)), requires_grad=True, label="w")
+    hidden = tg.tanh(w)
+    with pytest.raises(tg.ShapeError) as error:
+        hidden @ (hidden * 2.0)
+    shown = picture(error.value.graph)
+    assert [box.op for box in shown.boxes if box.op] == ["tanh", "× multiply", "matmul failed"]
+    assert [b.kind for b in shown.boxes].count("failure") == 1
+    assert len(shown.arrows) == 5  # w, hidden twice, 2.0, the product
+    assert not shown.has_gradients

@@ -532,7 +532,7 @@ def _parameters(function: Any) -> inspect.Signature:
 
 
 def _unsupported(function: Any, method: str, kwargs: dict[str, Any]) -> str:
-    module = (function.__module__ or "numpy").replace("numpy", "np", 1)
+    module = (getattr(function, "__module__", None) or "numpy").replace("numpy", "np", 1)
     name = f"{module}.{function.__name__}" + (f".{method}" if method != "__call__" else "")
     if kwargs:
         return f"{name} on a Tensor does not take {', '.join(kwargs)}="

@@ -67,7 +67,6 @@ V = M[0]
 CALLS = {
     "ravel": (np.ravel, X, {}),
     "ravel in Fortran's order": (np.ravel, X, {"order": "F"}),
-    "reshape in Fortran's order": (np.reshape, X, {"shape": (4, -1), "order": "F"}),
     "expand_dims": (np.expand_dims, X, {"axis": (0, -1)}),
     "squeeze": (np.squeeze, X[:, :1], {}),
     "squeeze one axis": (np.squeeze, X[:1, :1], {"axis": 1}),
@@ -407,3 +406,11 @@ def test_paddings_are_given_by_axis_too():
 def test_what_does_not_fit_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call(leaf(M))
+
+
+def test_reshape_in_fortrans_order_is_numpys_and_its_gradient_comes_back_in_place():
+    t = leaf(X)
+    y = np.reshape(t, (4, -1), order="F")
+    np.testing.assert_array_equal(y.data, np.reshape(X, (4, -1), order="F"))
+    (y * y.data).sum().backward()
+    np.testing.assert_array_equal(t.grad, X)

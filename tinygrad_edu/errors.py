@@ -84,6 +84,13 @@ class UnsupportedFunctionError(TinygradError, TypeError):
     """A NumPy function that has no derivative rule here."""
 
 
+def kind_of(error: Exception) -> type[TinygradError]:
+    """Which of ours a complaint of NumPy's about operands is."""
+    if isinstance(error, IndexError):
+        return IndexingError
+    return ShapeError if isinstance(error, ValueError) else OperandError
+
+
 class UnknownNameError(TinygradError, ValueError):
     """A name that is not in a list of known ones.
 

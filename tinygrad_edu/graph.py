@@ -392,6 +392,11 @@ def _hooked(node: Node, hook: Callable[[Any], Any], g: Any) -> Any:
 _hooks: dict[int, list[Callable[[Any], Any]]] = {}
 
 
+def plain(x: Any) -> Any:
+    """The data of a node; anything else as it is."""
+    return x.data if isinstance(x, Node) else x
+
+
 def describe(node: Node) -> str:
     """A node in an error message: its kind, label, maker and module."""
     kind = type(node).__name__

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Self
 
-from tinygrad_edu.graph import Node
+from tinygrad_edu.graph import Node, plain
 from tinygrad_edu.ops import activation
 from tinygrad_edu.ops import elementwise as ops
 
@@ -99,22 +99,22 @@ class Operators(Node):
     # A comparison is of the data, and a constant: a bool, or an ndarray of them.
 
     def __lt__(self, other: Any) -> Any:
-        return self.data < _plain(other)
+        return self.data < plain(other)
 
     def __le__(self, other: Any) -> Any:
-        return self.data <= _plain(other)
+        return self.data <= plain(other)
 
     def __gt__(self, other: Any) -> Any:
-        return self.data > _plain(other)
+        return self.data > plain(other)
 
     def __ge__(self, other: Any) -> Any:
-        return self.data >= _plain(other)
+        return self.data >= plain(other)
 
     def __eq__(self, other: object) -> Any:
-        return self.data == _plain(other)
+        return self.data == plain(other)
 
     def __ne__(self, other: object) -> Any:
-        return self.data != _plain(other)
+        return self.data != plain(other)
 
     __hash__ = object.__hash__  # by identity: a node is a place in a graph, not a number
 
@@ -164,7 +164,3 @@ class Operators(Node):
     gelu = method(activation.gelu)
     silu = method(activation.silu)
     softplus = method(activation.softplus)
-
-
-def _plain(x: Any) -> Any:
-    return x.data if isinstance(x, Node) else x

@@ -19,13 +19,13 @@ from tinygrad_edu.errors import (
     Failure,
     GradientError,
     GradientLostError,
-    IndexingError,
     OperandError,
     ShapeError,
     TinygradError,
     UnsupportedFunctionError,
+    kind_of,
 )
-from tinygrad_edu.graph import Node, describe, is_grad_enabled, mode
+from tinygrad_edu.graph import Node, describe, is_grad_enabled, mode, plain
 from tinygrad_edu.names_elsewhere import unknown_attribute
 from tinygrad_edu.operators import Operators, method
 from tinygrad_edu.ops import einsum, fused, indexing, linalg, reduction
@@ -143,7 +143,7 @@ class Tensor(Operators):
                     " .sum() or .mean(), or pass backward(gradient=) of that shape"
                 )
             return np.ones_like(self.data)
-        array = _as_array(_data(gradient), self.data.dtype)
+        array = _as_array(plain(gradient), self.data.dtype)
         if array.shape != self.data.shape:
             raise ShapeError(
                 f"the gradient for {describe(self)} has shape {array.shape}; it must be"
@@ -160,7 +160,7 @@ class Tensor(Operators):
 
         Where the forward repeated an entry, its gradient is the sum over the repetitions.
         """
-        want, data = self.data.shape, _data(gradient)
+        want, data = self.data.shape, plain(gradient)
         if data.__class__ is not np.ndarray:
             gradient = data = np.asarray(data)
         if data.shape != want:
@@ -269,7 +269,7 @@ class Tensor(Operators):
         return len(self.data)
 
     def __contains__(self, x: Any) -> bool:
-        return _data(x) in self.data
+        return plain(x) in self.data
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
@@ -296,7 +296,7 @@ class Tensor(Operators):
                 f"assigning to a part of {describe(self)} would not be differentiated: do it under"
                 " no_grad(), or write index_set(t, index, value), which returns a new Tensor"
             )
-        self.data[indexing.frozen(index)] = _data(value)
+        self.data[indexing.frozen(index)] = plain(value)
         changes.mark_changed(self)
 
     def __matmul__(self, other: Any) -> Self:
@@ -405,7 +405,7 @@ class Tensor(Operators):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if ufunc in _COMPARISONS and method == "__call__":
-            return ufunc(*map(_data, inputs), **kwargs)
+            return ufunc(*map(plain, inputs), **kwargs)
         kwargs = {name: x for name, x in kwargs.items() if x is not None or name == "axis"}
         if method in ("reduce", "accumulate"):
             function = NUMPY_FUNCTIONS.get(_FOLDS.get((ufunc, method), ufunc))
@@ -479,10 +479,6 @@ _COMPARISONS = frozenset(
 )
 
 
-def _data(x: Any) -> Any:
-    return x.data if isinstance(x, Node) else x
-
-
 def _sequence(lengths: tuple[Any, ...]) -> tuple[int, ...]:
     """The arguments of ``t.reshape(2, 3)`` and of ``t.reshape((2, 3))`` alike."""
     one = len(lengths) == 1 and isinstance(lengths[0], list | tuple)
@@ -554,13 +550,7 @@ def _explained(
     options = f" with {', '.join(f'{k}={v!r:.40}' for k, v in attrs.items())}" if attrs else ""
     scope = mode.get()[1]
     where = f" in {scope}" if scope else ""
-    kind = (
-        IndexingError
-        if isinstance(error, IndexError)
-        else ShapeError
-        if isinstance(error, ValueError)
-        else OperandError
-    )
+    kind = kind_of(error)
     return kind(f"{op.name}{where} cannot take {shapes}{options}: {_reason(op, operands, error)}")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_edu import trees
 from tinygrad_edu.errors import DTypeError, GradientError, OperandError, ShapeError
-from tinygrad_edu.graph import Node, describe, enable_grad, gradients, topological_order
+from tinygrad_edu.graph import Node, describe, enable_grad, gradients, plain, topological_order
 from tinygrad_edu.ops.declare import Op, elementwise
 from tinygrad_edu.ops.shape import concatenate
 from tinygrad_edu.tensor import Tensor
@@ -154,7 +154,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
             total, sources=frozenset(seeds), create_graph=arguments.nested or _any_nodes(directions)
         )
     changes = [
-        arguments.outside(found[s]) if s in found else np.zeros_like(_data(y))
+        found[s] if s in found else np.zeros_like(plain(y))
         for s, y in zip(seeds, roots, strict=True)
     ]
     out = trees.transform(arguments.outside, y)
@@ -385,7 +385,7 @@ class _Arguments:
 
 def _rows(arguments: _Arguments, root: Any) -> list[Any]:
     """∂root/∂argument for each argument: a row of it for every entry of the root."""
-    shape = np.shape(_data(root))
+    shape = np.shape(plain(root))
     rows = []
     for index in np.ndindex(shape):
         seed = np.zeros(shape)
@@ -414,7 +414,7 @@ def _as_argument(x: Any) -> Any:
     if isinstance(x, Real) and not isinstance(x, bool | np.generic):
         return Tensor(np.array(float(x)), requires_grad=True)
     if isinstance(x, Tensor | np.ndarray | np.generic):
-        return Tensor(_data(x), requires_grad=True)
+        return Tensor(plain(x), requires_grad=True)
     kind = type(x).__name__
     raise DTypeError(
         f"a derivative is by floats, arrays, Tensors or Values, not by {kind}: {x!r:.60}"
@@ -432,7 +432,7 @@ def _as_kind_of(x: Any, gradient: Any) -> Any:
 
 def _as_plain(y: Any) -> Any:
     """The data of y; a 0-d array as a Python number."""
-    data = _data(y)
+    data = plain(y)
     return data.item() if isinstance(data, np.ndarray | np.generic) and data.ndim == 0 else data
 
 
@@ -440,12 +440,8 @@ def _zeros(data: Any) -> Any:
     return np.zeros_like(data) if isinstance(data, np.ndarray) else 0.0
 
 
-def _data(x: Any) -> Any:
-    return x.data if isinstance(x, Node) else x
-
-
 def _sum_of(y: Any) -> Any:
-    return y if np.ndim(_data(y)) == 0 else y.sum()
+    return y if np.ndim(plain(y)) == 0 else y.sum()
 
 
 def _any_nodes(values: Sequence[Any]) -> bool:
@@ -455,7 +451,7 @@ def _any_nodes(values: Sequence[Any]) -> bool:
 def _zeros_to_vary(y: Any) -> Any:
     if isinstance(y, Value):
         return Value(0.0)
-    return Tensor(np.zeros_like(_data(y), dtype=np.result_type(_data(y), np.float16)), True)
+    return Tensor(np.zeros_like(plain(y), dtype=np.result_type(plain(y), np.float16)), True)
 
 
 def _pair(y: Any) -> tuple[Any, Any]:
@@ -467,7 +463,7 @@ def _pair(y: Any) -> tuple[Any, Any]:
 def _matching(tree: Any, other: Any, what: str, of: str) -> list[Any]:
     """The leaves of a tree that has the structure and the shapes of another one."""
     given, wanted = trees.leaves(tree), trees.leaves(other)
-    shapes = [np.shape(_data(x)) for x in given], [np.shape(_data(x)) for x in wanted]
+    shapes = [np.shape(plain(x)) for x in given], [np.shape(plain(x)) for x in wanted]
     if trees.rebuild(tree, range(len(given))) != trees.rebuild(other, range(len(wanted))):
         raise OperandError(
             f"{what} must have the structure of {of}: {len(wanted)} leaves, not {len(given)}"

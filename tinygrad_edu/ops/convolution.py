@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.errors import OperandError, ShapeError, UnknownNameError
-from tinygrad_edu.graph import Node
+from tinygrad_edu.graph import plain
 from tinygrad_edu.ops.declare import composite, primitive
 from tinygrad_edu.ops.indexing import getitem, scatter
 from tinygrad_edu.ops.reduction import sum
@@ -297,15 +297,11 @@ def _check_channels(
             + f" takes {takes}"
         )
     gives = columns * groups if transposed else rows
-    if bias is not None and np.shape(_plain(bias)) != (gives,):
+    if bias is not None and np.shape(plain(bias)) != (gives,):
         raise ShapeError(
             f"{name}: the weight {weight.shape} gives {gives} channels, so the bias has shape"
-            f" ({gives},), not {np.shape(_plain(bias))}"
+            f" ({gives},), not {np.shape(plain(bias))}"
         )
-
-
-def _plain(x: Any) -> Any:
-    return x.data if isinstance(x, Node) else x
 
 
 def _convolution(
@@ -572,7 +568,7 @@ def _lowest(dtype: Any) -> Any:
 
 def _pool_rule(g: Any, y: Any, x: Any, **geometry: Any) -> Any:
     # The largest entry gets the gradient; of those that tie the first, row by row.
-    index = _first_largest(_plain(y), _plain(x), **geometry).reshape(-1)
+    index = _first_largest(plain(y), plain(x), **geometry).reshape(-1)
     return scatter(g.reshape((-1,)), (math.prod(x.shape),), index).reshape(x.shape)
 
 
@@ -760,7 +756,7 @@ def adaptive_max_pool2d(x: Any, output_size: Any) -> Any:
     Where entries tie the first, row by row, gets the gradient.
     """
     rows, columns = _adaptive_bounds("adaptive_max_pool2d", x, output_size)
-    data, (batch, channels, _, width) = _plain(x), x.shape
+    data, (batch, channels, _, width) = plain(x), x.shape
     index = np.empty((batch, channels, len(rows), len(columns)), np.intp)
     for i, (top, bottom) in enumerate(rows):
         for j, (left, right) in enumerate(columns):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.errors import IndexingError, OperandError, ShapeError, TargetError
-from tinygrad_edu.graph import Node
+from tinygrad_edu.graph import plain
 from tinygrad_edu.ops.activation import sigmoid
 from tinygrad_edu.ops.declare import composite, primitive
 from tinygrad_edu.ops.elementwise import exp, sqrt, where
@@ -351,8 +351,8 @@ def batch_norm(
     if not training:
         if running_mean is None or running_var is None:
             raise OperandError("batch_norm needs running_mean and running_var unless training=True")
-        scale = 1 / np.sqrt(_plain(running_var) + eps)
-        y = x - _plain(running_mean).reshape(per_channel)
+        scale = 1 / np.sqrt(plain(running_var) + eps)
+        y = x - plain(running_mean).reshape(per_channel)
         y = y * (
             scale.reshape(per_channel) if weight is None else scale.reshape(per_channel) * weight
         )
@@ -362,11 +362,11 @@ def batch_norm(
         raise ShapeError(
             f"batch_norm in training needs more than one entry per channel, not x {x.shape}"
         )
-    data = _plain(x)
+    data = plain(x)
     if running_mean is not None:
-        _move(_plain(running_mean), momentum, np.mean(data, axis=axes))
+        _move(plain(running_mean), momentum, np.mean(data, axis=axes))
     if running_var is not None:
-        _move(_plain(running_var), momentum, np.var(data, axis=axes, ddof=1))
+        _move(plain(running_var), momentum, np.var(data, axis=axes, ddof=1))
     return standardize(x, weight, bias, axes, eps)
 
 
@@ -388,10 +388,6 @@ def _channels(name: str, x: Any, **parameters: Any) -> int:
     return int(channels)
 
 
-def _plain(x: Any) -> Any:
-    return x.data if isinstance(x, Node) else x
-
-
 # What networks are made of besides
 
 
@@ -410,7 +406,7 @@ def embedding(indices: Any, weight: Any) -> Any:
         OperandError: the indices are not of integers.
         IndexingError: one is out of range; a negative one is, too.
     """
-    rows = np.asarray(_plain(indices))
+    rows = np.asarray(plain(indices))
     if rows.dtype.kind not in "iu":
         raise OperandError(f"embedding takes integer indices, not {rows.dtype}")
     wrong = np.argwhere((rows < 0) | (rows >= weight.shape[0]))
@@ -485,7 +481,7 @@ def scaled_dot_product_attention(
     if attn_mask is not None and attn_mask.dtype != bool:
         scores = scores + attn_mask
     elif attn_mask is not None:
-        allowed = _plain(attn_mask)
+        allowed = plain(attn_mask)
     if is_causal:
         causal = np.tri(query.shape[-2], key.shape[-2], dtype=bool)
         allowed = causal if allowed is None else allowed & causal

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.errors import IndexingError, OperandError, ShapeError
-from tinygrad_edu.graph import Node
+from tinygrad_edu.graph import Node, plain
 from tinygrad_edu.ops import elementwise
 from tinygrad_edu.ops.declare import composite, primitive
 
@@ -201,13 +201,13 @@ def _along_axis(name: str, x: Any, indices: Any, axis: int, lengths: tuple[int, 
 @composite(numpy=np.compress)
 def compress(condition: Any, x: Any, axis: int | None = None) -> Any:
     """The entries of x along ``axis`` where the 1-D condition, a constant, holds."""
-    return take(x, np.flatnonzero(_plain(condition)), axis)
+    return take(x, np.flatnonzero(plain(condition)), axis)
 
 
 @composite(numpy=np.extract)
 def extract(condition: Any, x: Any) -> Any:
     """The entries of x, laid out flat, where the condition, a constant, holds."""
-    return take(x, np.flatnonzero(_plain(condition)))
+    return take(x, np.flatnonzero(plain(condition)))
 
 
 @composite(numpy=np.select)
@@ -229,26 +229,26 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
         )
     result = default
     for condition, choice in reversed(list(zip(condlist, choicelist, strict=True))):
-        result = elementwise.where(_plain(condition), choice, result)
+        result = elementwise.where(plain(condition), choice, result)
     return result
 
 
 @composite(numpy=np.nonzero)
 def nonzero(x: Any) -> tuple[np.ndarray[Any, Any], ...]:
     """Where x is not 0: an array of indices for each axis. Constants."""
-    return np.nonzero(_plain(x))
+    return np.nonzero(plain(x))
 
 
 @composite(numpy=np.flatnonzero)
 def flatnonzero(x: Any) -> np.ndarray[Any, Any]:
     """Where x, laid out flat, is not 0: an array of indices, which are constants."""
-    return np.flatnonzero(_plain(x))
+    return np.flatnonzero(plain(x))
 
 
 @composite(numpy=np.argwhere)
 def argwhere(x: Any) -> np.ndarray[Any, Any]:
     """Where x is not 0: a row of indices for each such entry. Constants."""
-    return np.argwhere(_plain(x))
+    return np.argwhere(plain(x))
 
 
 # What the above need
@@ -287,17 +287,13 @@ def nonnegative_axis(name: str, x: Any, axis: Any) -> int:
     return counted % ndim
 
 
-def _plain(x: Any) -> Any:
-    return x.data if isinstance(x, Node) else x
-
-
 def _flat(x: Any) -> Any:
     return x.reshape((math.prod(x.shape),))
 
 
 def _integers(indices: Any, name: str) -> np.ndarray[Any, Any]:
     """Indices as an array of its own, which the caller cannot change."""
-    places = np.array(_plain(indices))
+    places = np.array(plain(indices))
     if places.dtype.kind not in "iu":
         raise IndexingError(f"{name} takes integers as indices, not {places.dtype}")
     return places

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_edu.errors import LinearAlgebraError, OperandError, ShapeError, UnknownNameError
-from tinygrad_edu.graph import Node
+from tinygrad_edu.graph import plain
 from tinygrad_edu.ops.declare import NUMPY_FUNCTIONS, composite, primitive
 from tinygrad_edu.ops.elementwise import abs, power, sign, where
 from tinygrad_edu.ops.reduction import max, sum
@@ -177,11 +177,7 @@ def slogdet(a: Any) -> SlogdetResult:
     its gradient raises ``LinearAlgebraError``.
     """
     packed = packed_slogdet(a)
-    return SlogdetResult(_plain(packed)[..., 0], packed[..., 1])
-
-
-def _plain(x: Any) -> Any:
-    return x.data if isinstance(x, Node) else x
+    return SlogdetResult(plain(packed)[..., 0], packed[..., 1])
 
 
 @composite(numpy=np.linalg.matrix_power)
@@ -537,7 +533,7 @@ def _vector_norm(x: Any, ord: Any, axis: Any, keepdims: bool) -> Any:
     if isinstance(ord, str):
         raise UnknownNameError("norm of a vector", ord, ["-inf", "0", "1", "2", "inf", "p"])
     if ord == 0:  # a count, which has no derivative
-        return np.linalg.vector_norm(_plain(x), ord=0, axis=axis, keepdims=keepdims)
+        return np.linalg.vector_norm(plain(x), ord=0, axis=axis, keepdims=keepdims)
     if ord == 1:
         return sum(abs(x), axis, keepdims)
     if math.isinf(ord):

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.errors import IndexingError, OperandError, ShapeError
-from tinygrad_edu.graph import Node
+from tinygrad_edu.errors import OperandError, ShapeError, kind_of
+from tinygrad_edu.graph import Node, plain
 from tinygrad_edu.ops import elementwise
 from tinygrad_edu.ops.declare import NUMPY_FUNCTIONS, composite, primitive
 from tinygrad_edu.ops.indexing import nonnegative_axis
@@ -497,15 +497,9 @@ def count_nonzero(x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
 
 def _of_data(function: Callable[..., Any], x: Any, **options: Any) -> Any:
     """What a NumPy function says of the plain numbers in x."""
-    data = x.data if isinstance(x, Node) else x
+    data = plain(x)
     try:
         return function(data, **options)
     except (ValueError, TypeError, IndexError) as error:
-        kind = (
-            IndexingError
-            if isinstance(error, IndexError)
-            else ShapeError
-            if isinstance(error, ValueError)
-            else OperandError
-        )
+        kind = kind_of(error)
         raise kind(f"{function.__name__} cannot take shape {np.shape(data)}: {error}") from error

@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from tinygrad_edu.errors import GradientLostError, OperandError, ShapeError, UnknownNameError
-from tinygrad_edu.graph import Node
+from tinygrad_edu.graph import Node, plain
 from tinygrad_edu.ops.declare import composite, primitive
 from tinygrad_edu.ops.indexing import getitem, nonnegative_axis, scatter, take_along_axis
 
@@ -216,7 +216,7 @@ def sort(
     if axis is None:
         x, axis = ravel(x), 0
     axis = nonnegative_axis("sort", x, axis)
-    return take_along_axis(x, np.argsort(_plain(x), axis=axis, kind="stable"), axis)
+    return take_along_axis(x, np.argsort(plain(x), axis=axis, kind="stable"), axis)
 
 
 @composite(numpy=np.partition)
@@ -235,7 +235,7 @@ def partition(x: Any, kth: Any, axis: int | None = -1) -> Any:
         x, axis = ravel(x), 0
     axis = nonnegative_axis("partition", x, axis)
     try:
-        places = np.argpartition(_plain(x), kth, axis=axis)
+        places = np.argpartition(plain(x), kth, axis=axis)
     except ValueError as error:
         raise ShapeError(f"partition cannot take shape {x.shape} along {axis}: {error}") from error
     return take_along_axis(x, places, axis)
@@ -644,7 +644,7 @@ def gradient(x: Any, *spacings: Any, axis: Any = None, edge_order: int = 1) -> A
     axes = [nonnegative_axis("gradient", x, a) for a in named]
     if edge_order not in (1, 2):
         raise OperandError(f"gradient takes edge_order=1 or 2, not {edge_order!r}")
-    steps = [_plain(step) for step in spacings] or [1.0]
+    steps = [plain(step) for step in spacings] or [1.0]
     if len(steps) == 1:
         steps *= len(axes)
     if len(steps) != len(axes):
@@ -700,25 +700,25 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None, *, shape: Any = None) 
             "no gradient flows to the fill_value of full_like: use broadcast_to(fill_value, shape),"
             " or call .detach() on it first"
         )
-    return _of_kind(x, np.full_like(_plain(x), _plain(fill_value), dtype, shape=shape))
+    return _of_kind(x, np.full_like(plain(x), plain(fill_value), dtype, shape=shape))
 
 
 @composite(numpy=np.zeros_like)
 def zeros_like(x: Any, dtype: Any = None, *, shape: Any = None) -> Any:
     """A constant with the kind, shape and dtype of x, and 0 everywhere."""
-    return _of_kind(x, np.zeros_like(_plain(x), dtype, shape=shape))
+    return _of_kind(x, np.zeros_like(plain(x), dtype, shape=shape))
 
 
 @composite(numpy=np.ones_like)
 def ones_like(x: Any, dtype: Any = None, *, shape: Any = None) -> Any:
     """A constant with the kind, shape and dtype of x, and 1 everywhere."""
-    return _of_kind(x, np.ones_like(_plain(x), dtype, shape=shape))
+    return _of_kind(x, np.ones_like(plain(x), dtype, shape=shape))
 
 
 @composite(numpy=np.empty_like)
 def empty_like(x: Any, dtype: Any = None, *, shape: Any = None) -> Any:
     """A constant with the kind, shape and dtype of x, and any numbers."""
-    return _of_kind(x, np.empty_like(_plain(x), dtype, shape=shape))
+    return _of_kind(x, np.empty_like(plain(x), dtype, shape=shape))
 
 
 # What NumPy says of an array, said of a Tensor: plain numbers
@@ -727,26 +727,22 @@ def empty_like(x: Any, dtype: Any = None, *, shape: Any = None) -> Any:
 @composite(numpy=np.shape)
 def shape(x: Any) -> tuple[int, ...]:
     """The length of each axis."""
-    return np.shape(_plain(x))
+    return np.shape(plain(x))
 
 
 @composite(numpy=np.ndim)
 def ndim(x: Any) -> int:
     """The number of axes."""
-    return np.ndim(_plain(x))
+    return np.ndim(plain(x))
 
 
 @composite(numpy=np.size)
 def size(x: Any, axis: Any = None) -> int:
     """The number of entries, or how many there are along ``axis``."""
-    return np.size(_plain(x), axis)
+    return np.size(plain(x), axis)
 
 
 # What the above need
-
-
-def _plain(x: Any) -> Any:
-    return x.data if isinstance(x, Node) else x
 
 
 def _array(x: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Einstein summation, and the products of arrays that NumPy names apart from it.
+"""The matrix product, Einstein summation, and the products of arrays that NumPy names besides.
 
 The gradient of an einsum by one of its operands is an einsum again, with the gradient of the
 result in that operand's place.
@@ -13,12 +13,45 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.errors import OperandError, ShapeError
+from tinygrad_edu.errors import OperandError, ShapeError, kind_of
 from tinygrad_edu.ops.declare import NUMPY_FUNCTIONS, composite, primitive
 from tinygrad_edu.ops.indexing import scatter
-from tinygrad_edu.ops.linalg import matmul
+from tinygrad_edu.ops.joining import stack
 from tinygrad_edu.ops.reduction import sum
 from tinygrad_edu.ops.shape import broadcast_to, reshape, transpose
+
+# The matrix product
+
+
+def _by_left(g: Any, y: Any, a: Any, b: Any) -> Any:
+    if b.ndim == 1:  # y = Σₖ a[..., k] b[k], a vector or a number for each row of a
+        return g[..., None] * b
+    if a.ndim == 1:  # a row vector: y[..., n] = Σₖ a[k] b[..., k, n]
+        return sum(b * g[..., None, :], -1)
+    return g @ b.mT
+
+
+def _by_right(g: Any, y: Any, a: Any, b: Any) -> Any:
+    if a.ndim == 1 and b.ndim == 1:
+        return g * a
+    if a.ndim == 1:
+        return a[:, None] * g[..., None, :]
+    if b.ndim == 1:
+        return sum(a * g[..., None], tuple(range(a.ndim - 1)))
+    return a.mT @ g
+
+
+@primitive(_by_left, _by_right, symbol="@", numpy=np.matmul)
+def matmul(a: Any, b: Any) -> Any:
+    """``a @ b``: the matrix product over the last two axes, the others broadcasting.
+
+    Shapes: ``(..., M, K) @ (..., K, N)`` gives ``(..., M, N)``; a 1-D operand is a row vector on
+    the left and a column vector on the right, and its axis is dropped from the result.
+    """
+    return np.matmul(a, b)
+
+
+# Einstein summation
 
 
 def _labels(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
@@ -74,7 +107,36 @@ def _contraction_rule(
 @primitive(_contraction_rule, variadic=True, symbol="einsum")
 def contraction(*operands: Any, subscripts: str, optimize: Any = False) -> Any:
     """``einsum`` of a sequence of operands, the subscripts as a string."""
-    return np.einsum(subscripts, *_as_arrays(operands), optimize=optimize)
+    arrays = _as_arrays(operands)
+    try:
+        return np.einsum(subscripts, *arrays, optimize=optimize)
+    except (ValueError, TypeError) as error:
+        shapes = " and ".join(str(x.shape) for x in arrays) or "no operand"
+        reason = _misfit(subscripts, [x.shape for x in arrays]) or error
+        raise kind_of(error)(f'einsum "{subscripts}" cannot take {shapes}: {reason}') from error
+
+
+def _misfit(subscripts: str, shapes: list[tuple[int, ...]]) -> str | None:
+    """What keeps these shapes from the subscripts; None if that is something else."""
+    given, _, output = subscripts.replace(" ", "").partition("->")
+    terms = given.split(",")
+    if len(terms) != len(shapes):
+        return (
+            f"the subscripts are of {len(terms)} operand{'s' * (len(terms) > 1)}, not {len(shapes)}"
+        )
+    lengths: dict[str, int] = {}
+    for term, shape in zip(terms, shapes, strict=True):
+        before, ellipsis, after = term.partition("...")
+        labels = before + after
+        if len(labels) > len(shape) or (len(labels) < len(shape) and not ellipsis):
+            return f"{term!r} has {len(labels)} labels for the {len(shape)} axes of shape {shape}"
+        last = len(shape) - len(after)
+        for label, n in zip(labels, (*shape[: len(before)], *shape[last:]), strict=True):
+            if lengths.get(label, 1) != 1 != n != lengths[label]:
+                return f"{label!r} is the label of axes of lengths {lengths[label]} and {n}"
+            lengths[label] = n if lengths.get(label, 1) == 1 else lengths[label]
+    unknown = [c for c in output if c not in given]
+    return f"no operand has the label {unknown[0]!r} of the result" if unknown else None
 
 
 def _as_arrays(operands: tuple[Any, ...]) -> list[Any]:
@@ -132,8 +194,8 @@ def _size(x: Any) -> int:
     return math.prod(x.shape)
 
 
-def _as_array(x: Any) -> Any:
-    """x, or an array of it if it is a number or a list."""
+def as_array(x: Any) -> Any:
+    """x itself, or an array of it if it is a number or a list."""
     return x if hasattr(x, "ndim") else np.asarray(x)
 
 
@@ -151,7 +213,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     Raises:
         ShapeError: paired axes differ in length or number.
     """
-    a, b = _as_array(a), _as_array(b)
+    a, b = as_array(a), as_array(b)
     left: list[Any]
     right: list[Any]
     if isinstance(axes, int | np.integer):
@@ -204,14 +266,14 @@ def inner(a: Any, b: Any, /) -> Any:
 @composite(numpy=np.vdot)
 def vdot(a: Any, b: Any, /) -> Any:
     """The sum of products of all the entries."""
-    a, b = _as_array(a), _as_array(b)
+    a, b = as_array(a), as_array(b)
     return matmul(reshape(a, (_size(a),)), reshape(b, (_size(b),)))
 
 
 @composite(numpy=np.outer)
 def outer(a: Any, b: Any) -> Any:
     """Every entry of ``a`` times every entry of ``b``: a matrix."""
-    a, b = _as_array(a), _as_array(b)
+    a, b = as_array(a), as_array(b)
     return reshape(a, (_size(a), 1)) * reshape(b, (1, _size(b)))
 
 
@@ -223,7 +285,7 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
 
 def _with_last(x: Any, axis: int) -> Any:
     """x with one axis moved to the end."""
-    x = _as_array(x)
+    x = as_array(x)
     if axis in (-1, x.ndim - 1):
         return x
     order = list(range(x.ndim))
@@ -231,10 +293,52 @@ def _with_last(x: Any, axis: int) -> Any:
     return transpose(x, tuple(order))
 
 
+# NumPy has these two from 2.2 on.
+
+
+@composite(numpy=getattr(np, "matvec", None))
+def matvec(x1: Any, x2: Any, /) -> Any:
+    """Matrices ``(..., M, N)`` times column vectors ``(..., N)``, the other axes broadcasting."""
+    return matmul(x1, as_array(x2)[..., None])[..., 0]
+
+
+@composite(numpy=getattr(np, "vecmat", None))
+def vecmat(x1: Any, x2: Any, /) -> Any:
+    """Row vectors ``(..., M)`` times matrices ``(..., M, N)``, the other axes broadcasting."""
+    return matmul(as_array(x1)[..., None, :], x2)[..., 0, :]
+
+
+@composite(numpy=np.cross)
+def cross(
+    a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Any:
+    """The vector product of vectors of three entries, the other axes broadcasting.
+
+    Args:
+        axisa: the axis of ``a`` that holds the vectors.
+        axisb: that of ``b``.
+        axisc: that of the result.
+        axis: all three of them.
+
+    Raises:
+        ShapeError: the vectors have other than three entries.
+    """
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    a, b = _with_last(a, axisa), _with_last(b, axisb)
+    if a.shape[-1:] != (3,) or b.shape[-1:] != (3,):
+        raise ShapeError(
+            f"cross takes vectors of 3 entries; with these at the end it got shapes {a.shape} and"
+            f" {b.shape}. In the plane it is a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]"
+        )
+    x, y, z = ((a[..., k], b[..., k]) for k in range(3))
+    return stack([p[0] * q[1] - q[0] * p[1] for p, q in ((y, z), (z, x), (x, y))], axisc)
+
+
 @composite(numpy=np.kron)
 def kron(a: Any, b: Any) -> Any:
     """The Kronecker product: every entry of ``a`` times the whole of ``b``, as blocks."""
-    a, b = _as_array(a), _as_array(b)
+    a, b = as_array(a), as_array(b)
     ndim = max(a.ndim, b.ndim)
     rows = (1,) * (ndim - a.ndim) + a.shape
     columns = (1,) * (ndim - b.ndim) + b.shape
@@ -253,7 +357,7 @@ def multi_dot(arrays: Any) -> Any:
     Raises:
         ShapeError: fewer than two arrays, or one that is no matrix.
     """
-    arrays = [_as_array(a) for a in arrays]
+    arrays = [as_array(a) for a in arrays]
     ends = {0, len(arrays) - 1}
     if len(arrays) < 2 or any(
         a.ndim != 2 and not (a.ndim == 1 and k in ends) for k, a in enumerate(arrays)
@@ -302,6 +406,8 @@ def _cheapest_splits(lengths: list[int]) -> dict[tuple[int, int], int]:
 
 
 # The same under the names of the array API.
+NUMPY_FUNCTIONS[np.linalg.matmul] = matmul
+NUMPY_FUNCTIONS[np.linalg.cross] = cross
 NUMPY_FUNCTIONS[np.linalg.tensordot] = tensordot
 NUMPY_FUNCTIONS[np.linalg.vecdot] = vecdot
 NUMPY_FUNCTIONS[np.linalg.outer] = outer

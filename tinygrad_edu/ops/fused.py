@@ -7,19 +7,26 @@ what a second derivative goes through, and what the tests compare it with.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.errors import IndexingError, OperandError, ShapeError, TargetError
+from tinygrad_edu.errors import (
+    IndexingError,
+    OperandError,
+    ShapeError,
+    TargetError,
+    UnknownNameError,
+)
 from tinygrad_edu.graph import plain
-from tinygrad_edu.ops.activation import sigmoid
+from tinygrad_edu.ops.activation import sigmoid, softplus
 from tinygrad_edu.ops.declare import composite, primitive
+from tinygrad_edu.ops.einsum import matmul
 from tinygrad_edu.ops.elementwise import exp, sqrt, where
 from tinygrad_edu.ops.indexing import getitem
-from tinygrad_edu.ops.linalg import matmul
 from tinygrad_edu.ops.reduction import mean, sum
-from tinygrad_edu.ops.shape import reshape
+from tinygrad_edu.ops.shape import moveaxis, reshape
 
 
 def _rows(x: Any) -> Any:
@@ -31,7 +38,7 @@ def _rows(x: Any) -> Any:
     lambda g, y, x, weight, bias: _rows(g).mT @ _rows(x),
     lambda g, y, x, weight, bias: g,
 )
-def linear(x: Any, weight: Any, bias: Any) -> Any:
+def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     """``x @ weight.T + bias``.
 
     Args:
@@ -63,54 +70,188 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
 
 
-def _cross_entropy_definition(logits: Any, target: Any) -> Any:
-    return -mean(getitem(log_softmax(logits), (np.arange(len(target)), target)))
+# Losses of classification
+
+_REDUCTIONS: dict[str, Callable[[Any], Any]] = {"mean": mean, "sum": sum, "none": lambda x: x}
 
 
-def _cross_entropy_rule(g: Any, y: Any, logits: Any, target: Any, saved: Any) -> Any:
-    # ∂L/∂logits = (softmax(logits) - onehot(target)) / N
-    step = g / len(target)
-    d = saved * step
-    d[np.arange(len(target)), target] -= step
+def _check_reduction(name: str, reduction: str) -> None:
+    if reduction not in _REDUCTIONS:
+        raise UnknownNameError(f"reduction of {name}", reduction, _REDUCTIONS)
+
+
+def _check_shares(name: str, target: Any) -> None:
+    """Raise a TargetError where a target that is a probability is none."""
+    wrong = ~((target >= 0) & (target <= 1))
+    if wrong.any():
+        place = tuple(np.argwhere(wrong)[0].tolist())
+        raise TargetError(
+            f"{name} got target {target[place]} at index {place} ({wrong.sum()} such), outside"
+            " [0, 1]"
+        )
+
+
+def _at_labels(labels: Any) -> tuple[Any, ...]:
+    """The index of each row's label, in an array whose last axis is the classes."""
+    return (*np.ix_(*map(np.arange, labels.shape)), labels)
+
+
+def _label_cross_entropy_definition(logits: Any, target: Any, averaged: bool) -> Any:
+    rows = -getitem(log_softmax(logits), _at_labels(np.asarray(plain(target))))
+    return mean(rows) if averaged else rows
+
+
+def _label_cross_entropy_rule(
+    g: Any, y: Any, logits: Any, target: Any, averaged: bool, saved: Any
+) -> Any:
+    # For each row ∂y/∂logits = softmax(logits) - onehot(target); averaged, that by their number.
+    if averaged:
+        g = np.broadcast_to(g / target.size, target.shape)
+    d = saved * g[..., None]
+    d[_at_labels(target)] -= g
     return d
 
 
-@primitive(_cross_entropy_rule, saves=True, definition=_cross_entropy_definition)
-def cross_entropy(logits: Any, target: Any) -> Any:
-    """The mean of ``-log softmax(logits)[target]`` over a batch.
+@primitive(
+    _label_cross_entropy_rule,
+    None,
+    symbol="cross_entropy",
+    saves=True,
+    definition=_label_cross_entropy_definition,
+)
+def label_cross_entropy(logits: Any, target: Any, averaged: bool = False) -> Any:
+    """``-log softmax(logits)[target]`` of every row, or their mean.
 
     Args:
-        logits: ``(N, classes)``, before any softmax.
-        target: ``(N,)`` integers, each in ``[0, classes)``.
+        logits: ``(..., classes)``.
+        target: ``(...)`` labels.
+    """
+    _check_labels(logits, target)
+    shifted = logits - np.max(logits, axis=-1, keepdims=True)
+    picked = shifted[_at_labels(target)]
+    e = np.exp(shifted, out=shifted)
+    total = np.sum(e, axis=-1, keepdims=True)
+    rows = np.log(total[..., 0]) - picked
+    return np.mean(rows) if averaged else rows, np.divide(e, total, out=e)
+
+
+def _check_labels(logits: Any, labels: Any) -> None:
+    classes = logits.shape[-1]
+    wrong = (labels < 0) | (labels >= classes)
+    if wrong.any():
+        place = tuple(np.argwhere(wrong)[0].tolist())
+        index = f"index {', '.join(map(str, place))}" if place else "the only one"
+        raise TargetError(
+            f"cross_entropy got label {labels[place]} at {index} ({wrong.sum()} such), outside"
+            f" [0, {classes}) for logits of {classes} classes"
+        )
+
+
+@composite()
+def cross_entropy(
+    logits: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
+    """The mean of ``-log softmax(logits)[target]`` over a batch.
+
+    In general, of ``-Σ weight[c] p[c] log softmax(logits)[c]`` over the classes c, with the target
+    as probabilities p: all of it on the label, and ``label_smoothing`` spread evenly.
+
+    Args:
+        logits: ``(N, classes)``, before any softmax; ``(N, classes, ...)`` for a label at every
+            place, as of an image; ``(classes,)`` without a batch.
+        target: integers, each in ``[0, classes)``, in the shape of the logits without the classes;
+            or floats in ``[0, 1]``, in the shape of the logits, for p itself.
+        weight: ``(classes,)``, a factor for each class, or None.
+        ignore_index: a label that does not count, in the mean either.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``. A mean over labels is divided by the sum of
+            their weights, as in PyTorch.
+        label_smoothing: the part in ``[0, 1]`` that goes to all classes evenly. Source: Szegedy et
+            al., Rethinking the inception architecture, 2015.
 
     Raises:
-        ShapeError: ``logits`` is not 2-D or ``target`` has another length.
-        TargetError: ``target`` is not of integers, or one is out of range.
+        ShapeError: ``target`` has another shape, or there is none.
+        TargetError: ``target`` is not of integers or probabilities, or one is out of range, or
+            there is no mean since all are ignored.
     """
+    _check_reduction("cross_entropy", reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise OperandError(
+            f"cross_entropy takes label_smoothing= in [0, 1], not {label_smoothing!r}"
+        )
+    target = target if hasattr(target, "shape") else np.asarray(target)
     _check_target(logits, target)
-    rows = np.arange(len(target))
-    shifted = logits - np.max(logits, axis=1, keepdims=True)
-    e = np.exp(shifted)
-    total = np.sum(e, axis=1, keepdims=True)
-    loss = np.mean(np.log(total[:, 0]) - shifted[rows, target])
-    return loss, np.divide(e, total, out=e)
+    logits = _classes_last(logits)
+    if weight is not None:
+        weight = weight if hasattr(weight, "shape") else np.asarray(weight, logits.dtype)
+        if weight.shape != logits.shape[-1:]:
+            raise ShapeError(
+                f"cross_entropy takes a weight {logits.shape[-1:]}, a factor for each class, not of"
+                f" shape {weight.shape}"
+            )
+    if target.dtype.kind == "f":
+        _check_shares("cross_entropy", plain(target))
+        shares = (1 - label_smoothing) * _classes_last(target) + label_smoothing / logits.shape[-1]
+        losses = -sum(log_softmax(logits) * _times(shares, weight), -1)
+        return _REDUCTIONS[reduction](losses)
+    return _cross_entropy_of_labels(
+        logits, plain(target), weight, ignore_index, reduction, label_smoothing
+    )
+
+
+def _cross_entropy_of_labels(
+    logits: Any, labels: Any, weight: Any, ignore_index: int, reduction: str, label_smoothing: float
+) -> Any:
+    ignored = labels == ignore_index
+    ignores = bool(ignored.any())
+    if reduction == "mean" and weight is None and not (ignores or label_smoothing):
+        return label_cross_entropy(logits, labels, averaged=True)
+    if ignores:
+        labels = np.where(ignored, 0, labels)
+    losses = label_cross_entropy(logits, labels)
+    factors = None if weight is None else getitem(weight, labels)
+    losses = _times(losses, factors)
+    if label_smoothing:
+        even = mean(_times(-log_softmax(logits), weight), -1)
+        losses = (1 - label_smoothing) * losses + label_smoothing * even
+    if ignores:
+        losses = where(ignored, 0.0, losses)
+    if reduction != "mean":
+        return _REDUCTIONS[reduction](losses)
+    if ignored.all():  # PyTorch has 0 / 0 = nan here
+        raise TargetError(
+            f"cross_entropy has no mean: all {labels.size} labels are the ignore_index"
+            f" {ignore_index}"
+        )
+    return sum(losses) / sum(_times((~ignored).astype(losses.dtype), factors))
+
+
+def _times(x: Any, factor: Any) -> Any:
+    return x if factor is None else x * factor
+
+
+def _classes_last(x: Any) -> Any:
+    return moveaxis(x, 1, -1) if len(x.shape) > 2 else x
 
 
 def _check_target(logits: Any, target: Any) -> None:
-    labels = np.asarray(target)
-    if np.ndim(logits) != 2 or labels.shape != (len(logits),) or not labels.size:
+    """Raise unless there is a label, or a distribution over the classes, for every row."""
+    shape = np.shape(plain(logits))
+    rows = (shape[0], *shape[2:]) if len(shape) > 1 else ()
+    shares = target.dtype.kind == "f" and target.shape == shape
+    if not shape or (target.shape != rows and not shares) or not math.prod(shape):
         raise ShapeError(
-            f"cross_entropy takes logits (N, classes) and N labels, N > 0; it got logits"
-            f" {np.shape(logits)} and labels {labels.shape}"
+            "cross_entropy takes logits (N, classes) and N labels, N > 0, or (N, classes, ...) and"
+            f" (N, ...); it got logits {shape} and labels {target.shape}"
         )
-    if labels.dtype.kind not in "iu":
-        raise TargetError(f"cross_entropy takes integer labels, not {labels.dtype}")
-    classes = logits.shape[1]
-    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
-    if wrong.size:
+    if target.dtype.kind not in "iu" and not shares:
         raise TargetError(
-            f"cross_entropy got label {labels[wrong[0]]} at index {wrong[0]}"
-            f" ({wrong.size} such), outside [0, {classes}) for logits of {classes} classes"
+            f"cross_entropy takes integer labels, not {target.dtype}; or probabilities in the"
+            f" shape {shape} of the logits"
         )
 
 
@@ -119,41 +260,49 @@ def _as_float(target: Any, logits: Any) -> Any:
     return target if target.dtype.kind == "f" else target.astype(logits.dtype)
 
 
-def _binary_cross_entropy_rule(g: Any, y: Any, logits: Any, target: Any) -> Any:
-    return g * (sigmoid(logits) - _as_float(target, logits)) / math.prod(logits.shape)
-
-
 @primitive(
-    _binary_cross_entropy_rule,
-    lambda g, y, logits, target: -g * logits / math.prod(target.shape),
+    lambda g, y, logits, target: g * (sigmoid(logits) - _as_float(target, logits)),
+    lambda g, y, logits, target: -g * logits,
+    symbol="binary_cross_entropy",
 )
-def binary_cross_entropy_with_logits(logits: Any, target: Any) -> Any:
+def logistic_loss(logits: Any, target: Any) -> Any:
+    """``-t log sigmoid(z) - (1 - t) log(1 - sigmoid(z))`` of every entry, without overflow."""
+    if logits.shape != target.shape or not target.size:
+        raise ShapeError(
+            "binary_cross_entropy_with_logits takes logits and targets of one shape that is not"
+            f" empty; it got logits {logits.shape} and targets {target.shape}"
+        )
+    _check_shares("binary_cross_entropy_with_logits", target)
+    # max(z, 0) - z t + log(1 + exp(-|z|)): no exp exceeds 1.
+    z, t = logits, _as_float(target, logits)
+    return np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))
+
+
+@composite()
+def binary_cross_entropy_with_logits(
+    logits: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
+) -> Any:
     """The mean of ``-t log sigmoid(z) - (1 - t) log(1 - sigmoid(z))``, without overflow.
 
     Args:
         logits: z, of any shape, before any sigmoid.
         target: t, of the same shape, each in ``[0, 1]``.
+        weight: a factor for each entry, broadcasting; or None.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        pos_weight: a factor for ``-t log sigmoid(z)``, broadcasting: above 1 it makes positives
+            count more. Or None.
 
     Raises:
         ShapeError: the shapes differ, or there are no entries.
         TargetError: a target is outside ``[0, 1]``, or nan.
     """
-    labels = np.asarray(target)
-    if np.shape(logits) != labels.shape or not labels.size:
-        raise ShapeError(
-            "binary_cross_entropy_with_logits takes logits and targets of one shape that is not"
-            f" empty; it got logits {np.shape(logits)} and targets {labels.shape}"
-        )
-    wrong = np.argwhere(~((labels >= 0) & (labels <= 1)))
-    if len(wrong):
-        place = tuple(wrong[0].tolist())
-        raise TargetError(
-            f"binary_cross_entropy_with_logits got target {labels[place]} at index {place}"
-            f" ({len(wrong)} such), outside [0, 1]"
-        )
-    # max(z, 0) - z t + log(1 + exp(-|z|)): no exp exceeds 1.
-    z, t = logits, _as_float(labels, logits)
-    return np.mean(np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z))))
+    _check_reduction("binary_cross_entropy_with_logits", reduction)
+    target = target if hasattr(target, "shape") else np.asarray(target)
+    losses = logistic_loss(logits, target)
+    if pos_weight is not None:  # -log sigmoid(z) = softplus(-z)
+        pos_weight = np.asarray(pos_weight) if isinstance(pos_weight, list) else pos_weight
+        losses = losses + (pos_weight - 1) * _as_float(target, logits) * softplus(-logits)
+    return _REDUCTIONS[reduction](_times(losses, weight))
 
 
 # Normalization
@@ -366,7 +515,9 @@ def batch_norm(
     if running_mean is not None:
         _move(plain(running_mean), momentum, np.mean(data, axis=axes))
     if running_var is not None:
-        _move(plain(running_var), momentum, np.var(data, axis=axes, ddof=1))
+        # In float32 for halves, whose sum of squares overflows.
+        dtype = np.result_type(data, np.float32) if data.dtype.kind == "f" else None
+        _move(plain(running_var), momentum, np.var(data, axis=axes, dtype=dtype, ddof=1))
     return standardize(x, weight, bias, axes, eps)
 
 
@@ -392,19 +543,21 @@ def _channels(name: str, x: Any, **parameters: Any) -> int:
 
 
 @composite()
-def embedding(indices: Any, weight: Any) -> Any:
+def embedding(indices: Any, weight: Any, padding_idx: int | None = None) -> Any:
     """The rows of a table that integers name: ``weight[indices]``.
 
     Args:
         indices: integers of any shape, each in ``[0, rows)``.
         weight: ``(rows, features)``.
+        padding_idx: a row that gets no gradient, as of the index that fills up short sequences; a
+            negative one counts from the end. None for no such row.
 
     Returns:
         ``(*indices.shape, features)``.
 
     Raises:
         OperandError: the indices are not of integers.
-        IndexingError: one is out of range; a negative one is, too.
+        IndexingError: one is out of range, as a negative one is; or ``padding_idx`` is.
     """
     rows = np.asarray(plain(indices))
     if rows.dtype.kind not in "iu":
@@ -416,7 +569,15 @@ def embedding(indices: Any, weight: Any) -> Any:
             f"embedding got {rows[place]} at index {place} ({len(wrong)} such), outside"
             f" [0, {weight.shape[0]}) for a weight of {weight.shape[0]} rows"
         )
-    return getitem(weight, rows)
+    y = getitem(weight, rows)
+    if padding_idx is None:
+        return y
+    if not -weight.shape[0] <= padding_idx < weight.shape[0]:
+        raise IndexingError(
+            f"embedding got padding_idx {padding_idx} for a weight of {weight.shape[0]} rows"
+        )
+    is_padding = (rows == padding_idx % weight.shape[0])[..., None]
+    return where(is_padding, plain(weight)[padding_idx], y)
 
 
 @composite()
@@ -444,9 +605,16 @@ def dropout(
 
 @composite()
 def scaled_dot_product_attention(
-    query: Any, key: Any, value: Any, attn_mask: Any = None, *, is_causal: bool = False
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    rng: np.random.Generator | None = None,
 ) -> Any:
-    """``softmax(query @ key.mT / √E + mask) @ value``.
+    """``softmax(scale * query @ key.mT + mask) @ value``.
 
     A row of the mask that allows nothing gives 0. Source: Vaswani et al., Attention is all you
     need, 2017.
@@ -457,7 +625,11 @@ def scaled_dot_product_attention(
         value: ``(..., S, Ev)``.
         attn_mask: what broadcasts to ``(..., L, S)``: booleans, True where attention is allowed,
             or numbers to add before the softmax.
+        dropout_p: the probability with which each weight is dropped, always: pass 0 outside of
+            training.
         is_causal: allow each place to attend to itself and to what is before it, only.
+        scale: by default 1 / √E.
+        rng: where the chance of ``dropout_p`` comes from, as for ``dropout``.
 
     Returns:
         ``(..., L, Ev)``.
@@ -465,6 +637,21 @@ def scaled_dot_product_attention(
     Raises:
         ShapeError: the shapes don't match.
     """
+    _check_attention(query, key, value)
+    factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    scores = matmul(query * factor, key.mT)
+    added, allowed = _masks(attn_mask, is_causal, scores.shape[-2:])
+    if added is not None:
+        scores = scores + added
+    if allowed is not None:  # the lowest number, not -inf: a row of nothing but -inf would be nan
+        scores = where(allowed, scores, float(np.finfo(scores.dtype).min))
+    weights = softmax(scores)
+    if allowed is not None and not np.all(np.any(allowed, axis=-1)):
+        weights = where(allowed, weights, 0.0)
+    return matmul(dropout(weights, dropout_p, rng=rng), value)
+
+
+def _check_attention(query: Any, key: Any, value: Any) -> None:
     for name, x in {"query": query, "key": key, "value": value}.items():
         if x.ndim < 2:
             raise ShapeError(
@@ -476,19 +663,19 @@ def scaled_dot_product_attention(
             "scaled_dot_product_attention takes a query (..., L, E), a key (..., S, E) and a value"
             f" (..., S, Ev); it got {query.shape}, {key.shape} and {value.shape}"
         )
-    scores = matmul(query * (1 / math.sqrt(query.shape[-1])), key.mT)
-    allowed = None
-    if attn_mask is not None and attn_mask.dtype != bool:
-        scores = scores + attn_mask
-    elif attn_mask is not None:
-        allowed = plain(attn_mask)
+
+
+def _masks(attn_mask: Any, is_causal: bool, lengths: tuple[int, int]) -> tuple[Any, Any]:
+    """The numbers to add to the scores, and where attention is allowed; None for all 0, or all."""
+    added = allowed = None
+    if attn_mask is not None:
+        given = np.asarray(plain(attn_mask))
+        allowed = given if given.dtype == bool else given != -np.inf
+        if allowed.all():
+            allowed = None
+        if given.dtype != bool:
+            added = attn_mask if allowed is None else where(allowed, attn_mask, 0.0)
     if is_causal:
-        causal = np.tri(query.shape[-2], key.shape[-2], dtype=bool)
+        causal = np.tri(*lengths, dtype=bool)
         allowed = causal if allowed is None else allowed & causal
-    if allowed is None:
-        return matmul(softmax(scores), value)
-    # The lowest number rather than -inf: a row of nothing but -inf would be nan.
-    weights = softmax(where(allowed, scores, float(np.finfo(scores.dtype).min)))
-    if not np.all(np.any(allowed, axis=-1)):
-        weights = where(allowed, weights, 0.0)
-    return matmul(weights, value)
+    return added, allowed

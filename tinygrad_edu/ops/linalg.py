@@ -1,4 +1,4 @@
-"""Linear algebra on matrices, and on stacks of them along leading axes.
+"""Linear algebra on matrices, and on stacks of them along leading axes, as ``np.linalg`` has it.
 
 The last two axes are the matrix. A rule that needs a matrix to be invertible, or singular values
 to be distinct, says so; what cannot be decomposed at all raises ``LinearAlgebraError``.
@@ -15,41 +15,63 @@ import numpy as np
 
 from tinygrad_edu.errors import LinearAlgebraError, OperandError, ShapeError, UnknownNameError
 from tinygrad_edu.graph import plain
+from tinygrad_edu.names_elsewhere import unknown_attribute
+from tinygrad_edu.ops import shape as shape_ops
 from tinygrad_edu.ops.declare import NUMPY_FUNCTIONS, composite, primitive
+from tinygrad_edu.ops.einsum import (
+    as_array,
+    cross,
+    matmul,
+    multi_dot,
+    outer,
+    tensordot,
+    vecdot,
+)
 from tinygrad_edu.ops.elementwise import abs, power, sign, where
+from tinygrad_edu.ops.joining import concatenate
 from tinygrad_edu.ops.reduction import max, sum
-from tinygrad_edu.ops.shape import concatenate, reshape, transpose
+from tinygrad_edu.ops.shape import matrix_transpose, reshape, transpose
+
+__all__ = [
+    "EighResult",
+    "LstsqResult",
+    "QRResult",
+    "SVDResult",
+    "SlogdetResult",
+    "cholesky",
+    "cond",
+    "cross",
+    "det",
+    "diagonal",
+    "eigh",
+    "eigvalsh",
+    "inv",
+    "lstsq",
+    "matmul",
+    "matrix_norm",
+    "matrix_power",
+    "matrix_rank",
+    "matrix_transpose",
+    "multi_dot",
+    "norm",
+    "outer",
+    "pinv",
+    "qr",
+    "slogdet",
+    "solve",
+    "svd",
+    "svdvals",
+    "tensordot",
+    "tensorinv",
+    "tensorsolve",
+    "trace",
+    "vecdot",
+    "vector_norm",
+]
 
 
-def _by_left(g: Any, y: Any, a: Any, b: Any) -> Any:
-    if b.ndim == 1:  # y = Σₖ a[..., k] b[k], a vector or a number for each row of a
-        return g[..., None] * b
-    if a.ndim == 1:  # a row vector: y[..., n] = Σₖ a[k] b[..., k, n]
-        return sum(b * g[..., None, :], -1)
-    return g @ b.mT
-
-
-def _by_right(g: Any, y: Any, a: Any, b: Any) -> Any:
-    if a.ndim == 1 and b.ndim == 1:
-        return g * a
-    if a.ndim == 1:
-        return a[:, None] * g[..., None, :]
-    if b.ndim == 1:
-        return sum(a * g[..., None], tuple(range(a.ndim - 1)))
-    return a.mT @ g
-
-
-@primitive(_by_left, _by_right, symbol="@", numpy=np.matmul)
-def matmul(a: Any, b: Any) -> Any:
-    """``a @ b``: the matrix product over the last two axes, the others broadcasting.
-
-    Shapes: ``(..., M, K) @ (..., K, N)`` gives ``(..., M, N)``; a 1-D operand is a row vector on
-    the left and a column vector on the right, and its axis is dropped from the result.
-    """
-    return np.matmul(a, b)
-
-
-NUMPY_FUNCTIONS[np.linalg.matmul] = matmul
+def __getattr__(name: str) -> Any:
+    raise AttributeError(unknown_attribute("tinygrad_edu.linalg", name, __all__))
 
 
 # What LAPACK cannot do
@@ -95,10 +117,6 @@ def inv(a: Any) -> Any:
     return _decomposed("inv", "is singular, so it has no inverse", np.linalg.inv, a)
 
 
-def _as_columns(b: Any) -> Any:
-    return b[..., None] if b.ndim == 1 else b
-
-
 def _solve_by_b(g: Any, y: Any, a: Any, b: Any) -> Any:
     return solve(a.mT, g[..., None])[..., 0] if b.ndim == 1 else solve(a.mT, g)
 
@@ -137,8 +155,10 @@ def _adjugate(a: Any) -> Any:
 
 def _det_rule(g: Any, y: Any, a: Any) -> Any:
     # Jacobi: ∂det/∂a = adj(a)ᵀ, which is det(a) a⁻ᵀ where a is invertible. The adjugate itself
-    # takes M products of matrices, but is there for a singular a too.
-    if np.all(y != 0):
+    # takes M products of matrices, but is there for a singular a too; and where a is nearly so,
+    # det(a) and a⁻¹ are both rounding.
+    matrix = plain(a)
+    if not matrix.size or np.all(np.linalg.cond(matrix) < np.finfo(matrix.dtype).eps ** -0.5):
         return (g * y)[..., None, None] * inv(a).mT
     return g[..., None, None] * _adjugate(a).mT
 
@@ -187,7 +207,7 @@ def matrix_power(a: Any, n: int) -> Any:
     Raises:
         LinearAlgebraError: ``n`` is negative and a matrix is singular.
     """
-    a = a if hasattr(a, "ndim") else np.asarray(a)
+    a = as_array(a)
     _check_matrices("matrix_power", a)
     if not isinstance(n, int | np.integer):
         raise OperandError(f"matrix_power takes a whole number of times, not {n!r}")
@@ -377,7 +397,7 @@ def svd(
     """
     if not compute_uv:
         return svdvals(a)
-    a = a if hasattr(a, "ndim") else np.asarray(a)
+    a = as_array(a)
     _check_matrices("svd", a, square=False)
     rows, columns = a.shape[-2:]
     if full_matrices and rows != columns:
@@ -446,7 +466,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     """
     if mode not in ("reduced", "r"):
         raise UnknownNameError("mode of a qr with a derivative", mode, ["reduced", "r"])
-    a = a if hasattr(a, "ndim") else np.asarray(a)
+    a = as_array(a)
     _check_matrices("qr", a, square=False)
     rows, columns = a.shape[-2:]
     packed = packed_qr(a[..., :rows] if rows < columns else a)
@@ -483,6 +503,107 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = None
         return np.linalg.pinv(a, hermitian=hermitian, **cutoff)
 
     return _decomposed("pinv", _STUCK, inverse, a)
+
+
+class LstsqResult(NamedTuple):
+    """What ``lstsq`` returns.
+
+    Attributes:
+        solution: x, ``(N,)`` or ``(N, K)``.
+        residuals: for each column of b the sum of ``(b - a @ x)²``, ``(K,)`` or ``(1,)``; empty
+            unless there are more rows than columns and these are independent.
+        rank: how many singular values of ``a`` count, an int.
+        singular_values: all of them, descending, a plain array.
+    """
+
+    solution: Any
+    residuals: Any
+    rank: int
+    singular_values: Any
+
+
+@composite(numpy=np.linalg.lstsq)
+def lstsq(a: Any, b: Any, rcond: float | None = None) -> LstsqResult:
+    """The x with the least ``|a @ x - b|²``, and of those the shortest: ``pinv(a) @ b``.
+
+    Args:
+        a: ``(M, N)``; the gradient is that of changes which keep the rank.
+        b: ``(M,)`` or ``(M, K)``.
+        rcond: singular values below ``rcond`` times the largest count as 0; by default the
+            precision of the dtype times the longer side of ``a``.
+
+    Raises:
+        ShapeError: ``a`` is no matrix, or ``b`` has another number of rows.
+    """
+    a, b = as_array(a), as_array(b)
+    if a.ndim != 2 or b.ndim not in (1, 2) or a.shape[0] != b.shape[0]:
+        raise ShapeError(
+            f"lstsq takes a matrix (M, N) and b (M,) or (M, K), not {a.shape} and {b.shape}; for"
+            " stacks of matrices there is pinv(a) @ b"
+        )
+    rows, columns = a.shape
+    values = svdvals(plain(a))
+    if rcond is None:
+        rcond = float(np.finfo(values.dtype).eps) * builtins.max(rows, columns)
+    rank = int(np.sum(values > rcond * values[0]))
+    x = matmul(pinv(a, rcond), b)
+    off = b - matmul(a, x)
+    squares = reshape(sum(off * off, 0), (-1,))
+    return LstsqResult(x, squares if rank == columns < rows else squares[:0], rank, values)
+
+
+@composite(numpy=np.linalg.matrix_rank)
+def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:  # noqa: N803
+    """How many singular values are above ``tol``: plain integers, which have no derivative."""
+    return np.linalg.matrix_rank(plain(A), tol, hermitian, rtol=rtol)
+
+
+@composite(numpy=np.linalg.tensorinv)
+def tensorinv(a: Any, ind: int = 2) -> Any:
+    """The inverse with respect to ``tensordot(a, b, ind)``, which takes b to its first axes.
+
+    Args:
+        a: whose first ``ind`` axes have as many entries as the others.
+
+    Raises:
+        ShapeError: they have not.
+        LinearAlgebraError: there is no inverse.
+    """
+    a = as_array(a)
+    left, right = a.shape[:ind], a.shape[ind:]
+    if ind < 1 or math.prod(left) != math.prod(right):
+        raise ShapeError(
+            f"tensorinv needs as many entries in the first ind={ind} axes of shape {a.shape} as in"
+            " the others"
+        )
+    return reshape(inv(reshape(a, (math.prod(left), math.prod(right)))), (*right, *left))
+
+
+@composite(numpy=np.linalg.tensorsolve)
+def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
+    """The x for which ``tensordot(a, x, x.ndim) = b``.
+
+    Args:
+        a: ``(*b.shape, *x.shape)``, with as many entries in x as in b.
+        b: an array of any shape.
+        axes: axes of ``a`` to move to its end first, in this order.
+
+    Raises:
+        ShapeError: x and b have not as many entries.
+        LinearAlgebraError: there is not one x for every b.
+    """
+    a, b = as_array(a), as_array(b)
+    if axes is not None:
+        moved = [k % a.ndim for k in axes]
+        a = transpose(a, (*(k for k in range(a.ndim) if k not in moved), *moved))
+    shape = a.shape[b.ndim :]
+    count = math.prod(b.shape)
+    if math.prod(shape) != count or a.size != count * count:
+        raise ShapeError(
+            f"tensorsolve of a {a.shape} and b {b.shape} needs as many entries in the first"
+            f" {b.ndim} axes of a, as in b, and in the others"
+        )
+    return reshape(solve(reshape(a, (count, count)), reshape(b, (count,))), shape)
 
 
 # Norms
@@ -588,7 +709,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
         ShapeError: there are other than one or two axes.
         UnknownNameError: there is no such norm.
     """
-    x = x if hasattr(x, "ndim") else np.asarray(x)
+    x = as_array(x)
     if axis is None:
         if ord is None:
             return euclidean_norm(x, None, keepdims)
@@ -607,12 +728,56 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 @composite(numpy=np.linalg.vector_norm)
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
     """``norm`` of vectors that lie along any number of axes."""
-    x = x if hasattr(x, "ndim") else np.asarray(x)
+    x = as_array(x)
     return _vector_norm(x, ord, axis, keepdims)
 
 
 @composite(numpy=np.linalg.matrix_norm)
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
     """``norm`` of the matrices in the last two axes."""
-    x = x if hasattr(x, "ndim") else np.asarray(x)
+    x = as_array(x)
     return norm(x, ord, (-2, -1), keepdims)
+
+
+@composite(numpy=np.linalg.cond)
+def cond(x: Any, p: Any = None) -> Any:
+    """The condition number of matrices ``(..., M, N)``: ``norm(x) * norm(inv(x))``.
+
+    How much an error in b may grow in ``solve(x, b)``.
+
+    Args:
+        p: which ``norm`` of a matrix. None or 2 is the largest singular value by the smallest, -2
+            the smallest by the largest; these need no square matrix. A division by 0 gives inf, and
+            the gradient 0.
+
+    Raises:
+        LinearAlgebraError: a matrix is singular, and ``p`` is another.
+    """
+    x = as_array(x)
+    _check_matrices("cond", x, square=p not in (None, 2, -2))
+    if p not in (None, 2, -2):
+        return norm(x, p, (-2, -1)) * norm(inv(x), p, (-2, -1))
+    values = svdvals(x)
+    above, below = values[..., 0], values[..., -1]
+    if p == -2:
+        above, below = below, above
+    regular = plain(below) > 0
+    return where(regular, above / where(regular, below, 1.0), math.inf)
+
+
+# What NumPy has for the matrices in the last two axes here, and for the first two elsewhere
+
+
+def diagonal(x: Any, /, *, offset: int = 0) -> Any:
+    """The diagonals of matrices ``(..., M, N)``, as a last axis."""
+    return shape_ops.diagonal(x, offset, -2, -1)
+
+
+def trace(x: Any, /, *, offset: int = 0) -> Any:
+    """The sums of the diagonals of matrices ``(..., M, N)``."""
+    return shape_ops.trace(x, offset, -2, -1)
+
+
+NUMPY_FUNCTIONS[np.linalg.diagonal] = diagonal
+NUMPY_FUNCTIONS[np.linalg.trace] = trace
+NUMPY_FUNCTIONS[np.linalg.matrix_transpose] = matrix_transpose

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import tinygrad_edu as tg
 from tinygrad_edu import ShapeError, TargetError, Tensor, gradients
-from tinygrad_edu.errors import IndexingError, OperandError
+from tinygrad_edu.errors import IndexingError, OperandError, UnknownNameError
 from tinygrad_edu.ops.declare import OPS
 from tinygrad_edu.ops.fused import (
     batch_norm,
@@ -42,7 +42,7 @@ DEFINITIONS = {
     "linear": lambda x, weight, bias: x @ weight.mT + bias,
     "softmax": softmax,
     "log_softmax": lambda x, axis: tg.log(softmax(x, axis)),
-    "cross_entropy": lambda x, target: -tg.log(softmax(x, -1))[range(len(target)), target].mean(),
+    "label_cross_entropy": lambda x, target: -tg.log(softmax(x, -1))[range(len(target)), target],
 }
 
 
@@ -54,7 +54,7 @@ def fused_calls(draw):
     if name == "linear":
         bias = draw(hnp.arrays(np.float64, 3, elements=st.floats(-3, 3)))
         return name, [draw(matrix), draw(matrix), bias], ()
-    if name == "cross_entropy":
+    if name == "label_cross_entropy":
         return name, [draw(matrix)], (draw(hnp.arrays(np.int64, 3, elements=st.integers(0, 1))),)
     return name, [draw(matrix)], (draw(st.sampled_from([-2, -1, 0, 1])),)
 
@@ -74,7 +74,7 @@ def test_values_and_gradients_are_those_of_the_definition(call, create_graph):
 
 def test_every_op_that_names_a_definition_computes_it():
     calls = {
-        "cross_entropy": ([NUMBERS], (np.array([2, 0]),)),
+        "label_cross_entropy": ([NUMBERS], (np.array([2, 0]), True)),
         "standardize": ([NUMBERS, NUMBERS[0], NUMBERS[1]], ((-1,), 0.1, True)),
     }
     for name, (arrays, rest) in calls.items():
@@ -183,6 +183,87 @@ def test_features_that_do_not_fit_a_linear_are_named():
         tg.linear(leaf(np.ones((2, 3))), leaf(np.ones((5, 4))), None)
 
 
+def shared_out(logits, target, weight, smoothing):
+    """Every row's -Σ w p log softmax, with p on the label but for what is smoothed."""
+    classes = logits.shape[1]
+    p = (1 - smoothing) * np.eye(classes)[target] + smoothing / classes
+    log_q = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    return -(weight * p * log_q).sum(1)
+
+
+@given(st.data(), st.sampled_from([0.0, 0.3, 1.0]), st.sampled_from(["mean", "sum", "none"]))
+def test_cross_entropy_with_all_its_options_is_its_formula(data, smoothing, reduction):
+    logits = data.draw(hnp.arrays(np.float64, (4, 3), elements=st.floats(-3, 3)))
+    labels = data.draw(hnp.arrays(np.int64, 4, elements=st.sampled_from([0, 1, 2, -1])))
+    labels[0] = 2
+    weight, kept = np.array([0.5, 1.0, 3.0]), labels != -1
+    rows = np.where(kept, shared_out(logits, np.where(kept, labels, 0), weight, smoothing), 0)
+    mean = rows.sum() / weight[labels[kept]].sum()
+    expected = {"mean": mean, "sum": rows.sum(), "none": rows}[reduction]
+    y = tg.cross_entropy(leaf(logits), labels, weight, -1, reduction, smoothing)
+    np.testing.assert_allclose(y.data, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_cross_entropy_with_all_its_options_has_its_gradients():
+    target, weight = np.array([0, -1, 2]), np.array([0.5, 1.0, 3.0])
+    logits = np.array([[1.0, -2.0, 0.5], [0.0, 3.0, 1.0], [2.0, 0.5, -1.0]])
+    for options in [{}, {"reduction": "sum"}, {"label_smoothing": 0.3}]:
+        gradcheck(
+            lambda x, w, o=options: tg.cross_entropy(x, target, w, ignore_index=-1, **o),
+            logits,
+            weight,
+            order=2,
+        )
+
+
+def test_labels_as_probabilities_have_a_gradient_too():
+    labels, weight = np.array([1, 0]), np.array([1.0, 2.0, 0.5])
+    certain = np.eye(3)[labels]
+    for options in [{}, {"label_smoothing": 0.2}, {"weight": weight, "reduction": "sum"}]:
+        y = tg.cross_entropy(leaf(NUMBERS), certain, **options)
+        assert y.item() == pytest.approx(tg.cross_entropy(leaf(NUMBERS), labels, **options).item())
+        gradcheck(lambda x, p, o=options: tg.cross_entropy(x, p, **o), NUMBERS, certain / 2 + 0.1)
+
+
+def test_a_label_at_every_place_is_one_of_a_longer_batch():
+    logits = IMAGES  # of four classes
+    labels = np.random.default_rng(0).integers(0, 4, (3, 2, 2))
+    flat = np.moveaxis(logits, 1, -1).reshape(12, 4)
+    expected = tg.cross_entropy(leaf(flat), labels.reshape(12), reduction="none").data
+    y = tg.cross_entropy(leaf(logits), labels, reduction="none")
+    np.testing.assert_array_equal(y.data, expected.reshape(3, 2, 2))
+    single = tg.cross_entropy(leaf(flat[0]), labels[0, 0, 0])
+    assert single.item() == pytest.approx(expected[0])
+
+
+def test_an_ignored_label_gets_no_gradient_whatever_its_logits():
+    logits = leaf([[-np.inf, 0.0], [1.0, 1.0]])
+    tg.cross_entropy(logits, np.array([-100, 0])).backward()
+    assert logits.grad.tolist() == [[0, 0], [-0.5, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "error", "message"),
+    [
+        ([-100, -100], {}, TargetError, "has no mean: all 2 labels are the ignore_index -100"),
+        ([0, 1], {"reduction": "avg"}, UnknownNameError, "reduction of cross_entropy 'avg'"),
+        ([0, 1], {"label_smoothing": 2}, OperandError, r"label_smoothing= in \[0, 1\], not 2"),
+        ([0, 1], {"weight": np.ones(2)}, ShapeError, r"takes a weight \(3,\).*not of .*\(2,\)"),
+        (np.full((2, 3), 2.0), {}, TargetError, r"target 2.0 at index \(0, 0\) \(6 such\)"),
+        (np.ones((2, 3), int), {}, ShapeError, r"and labels \(2, 3\)"),
+    ],
+)
+def test_options_of_cross_entropy_that_make_no_sense_are_named(target, options, error, message):
+    with pytest.raises(error, match=f"cross_entropy.*{message}|{message}"):
+        tg.cross_entropy(leaf(np.zeros((2, 3))), target, **options)
+
+
+def test_a_linear_needs_no_bias():
+    x, weight = leaf(np.ones((2, 3))), leaf(np.ones((4, 3)))
+    assert tg.linear(x, weight).data.tolist() == [[3] * 4] * 2
+    assert tg.linear(x, weight=weight, bias=np.ones(4)).data.tolist() == [[4] * 4] * 2
+
+
 # Binary cross entropy
 
 
@@ -191,6 +272,20 @@ def test_binary_cross_entropy_is_its_formula():
     p = 1 / (1 + np.exp(-z))
     expected = -np.mean(t * np.log(p) + (1 - t) * np.log(1 - p))
     assert binary_cross_entropy_with_logits(leaf(z), t).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_binary_cross_entropy_with_weights_is_its_formula(reduction):
+    z, t = NUMBERS, np.array([[0.0, 1, 0.5], [1, 0.25, 1]])
+    p, positive, weight = 1 / (1 + np.exp(-z)), np.array([2.0, 0.5, 1.0]), np.array([[1.0], [3.0]])
+    rows = -weight * (positive * t * np.log(p) + (1 - t) * np.log(1 - p))
+    expected = {"mean": rows.mean(), "sum": rows.sum(), "none": rows}[reduction]
+
+    def loss(z, t, weight, positive):
+        return binary_cross_entropy_with_logits(z, t, weight, reduction, positive)
+
+    np.testing.assert_allclose(loss(leaf(z), leaf(t), leaf(weight), leaf(positive)).data, expected)
+    gradcheck(loss, z, t / 2 + 0.2, weight, positive, order=2)
 
 
 def test_binary_cross_entropy_of_large_logits_is_exact_and_its_gradient_too():
@@ -291,6 +386,13 @@ def test_squares_that_overflow_a_half_do_not_spoil_a_norm():
     assert y.data.tolist() == [[1, -1]]
 
 
+def test_squares_that_overflow_a_half_do_not_spoil_a_running_variance():
+    x = np.repeat([100.0, -100.0], 100).reshape(200, 1)  # the squares add up to 2 000 000
+    variance = np.ones(1, np.float16)
+    batch_norm(leaf(x, np.float16), None, variance, training=True, momentum=1.0)
+    assert variance[0] == pytest.approx(x.var(ddof=1), rel=1e-3)
+
+
 def test_a_constant_sample_is_standardized_to_zero():
     x = leaf(np.full((2, 3), 7.0))
     y = layer_norm(x, 3)
@@ -348,6 +450,17 @@ def test_an_embedding_is_rows_of_its_weight_and_repeated_rows_add_up():
     y.sum().backward()
     assert y.data.tolist() == [[[1, 2], [5, 6]], [[5, 6], [5, 6]]]
     assert weight.grad.tolist() == [[1, 1], [0, 0], [3, 3]]
+
+
+@pytest.mark.parametrize("padding_idx", [1, -2])
+def test_the_row_of_padding_is_looked_up_and_gets_no_gradient(padding_idx):
+    weight = leaf([[1.0, 2], [3, 4], [5, 6]])
+    y = embedding(np.array([1, 2, 1]), weight, padding_idx)
+    (y * y).sum().backward()
+    assert y.data.tolist() == [[3, 4], [5, 6], [3, 4]]
+    assert weight.grad.tolist() == [[0, 0], [0, 0], [10, 12]]
+    with pytest.raises(IndexingError, match="padding_idx 3 for a weight of 3 rows"):
+        embedding(np.array([1]), weight, 3)
 
 
 @pytest.mark.parametrize(
@@ -422,6 +535,30 @@ def test_attention_to_nothing_is_zero_and_so_is_its_gradient():
     assert not y.data[:, 1].any()
     assert not query.grad[:, 1].any()
     assert query.grad[:, 0].all()
+
+
+def test_a_mask_that_adds_minus_infinity_is_one_of_booleans():
+    allowed = np.array([[True, False, True, True, False], [False] * 5, [True] * 5])
+    query = leaf(QUERY)
+    y = scaled_dot_product_attention(query, KEY, VALUE, np.where(allowed, 0, -np.inf))
+    y.sum().backward()
+    expected = scaled_dot_product_attention(leaf(QUERY), KEY, VALUE, allowed)
+    np.testing.assert_array_equal(y.data, expected.data)
+    assert np.all(np.isfinite(query.grad))
+
+
+def test_attention_may_be_scaled_otherwise():
+    y = scaled_dot_product_attention(leaf(QUERY), KEY, VALUE, scale=1.5)
+    expected = attention(3 * QUERY, KEY, VALUE, 0)  # which divides by the square root of 4
+    np.testing.assert_allclose(y.data, expected, rtol=1e-12)
+
+
+def test_attention_drops_weights_and_keeps_the_mean():
+    query, key = leaf(np.zeros((1000, 4))), np.zeros((10, 4))  # every weight is 1 / 10
+    rng = np.random.default_rng(0)
+    y = scaled_dot_product_attention(query, key, np.ones((10, 1)), dropout_p=0.2, rng=rng)
+    assert set(np.round(y.data[:, 0] * 8)) <= set(range(11))  # so many of 10 were kept, of 1 / 8
+    assert y.data.mean() == pytest.approx(1, abs=0.025)  # five standard deviations
 
 
 def test_attention_has_its_gradients():

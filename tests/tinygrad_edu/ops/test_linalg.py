@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_edu import ShapeError, Tensor
+from tinygrad_edu import ShapeError, Tensor, linalg
 from tinygrad_edu.errors import LinearAlgebraError, OperandError, UnknownNameError
-from tinygrad_edu.ops.einsum import einsum
+from tinygrad_edu.ops.einsum import einsum, matvec, vecmat
 from tinygrad_edu.testing import gradcheck
 
 
@@ -24,6 +24,7 @@ def arrays(shape):
 
 MATRICES = np.random.default_rng(0).standard_normal((2, 3, 3)) + 3 * np.eye(3)
 SYMMETRIC = MATRICES @ MATRICES.mT
+MATRIX_ORDERS = [None, "fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf]
 RECTANGLES = [MATRICES[..., :2], MATRICES[:, :2], MATRICES[0], MATRICES[0, :, :1]]
 
 
@@ -143,9 +144,23 @@ def test_a_number_in_an_einsum_does_not_widen_the_result():
     assert y.dtype == x.grad.dtype == np.float16
 
 
-def test_operands_that_an_einsum_cannot_take_are_named():
-    with pytest.raises(ShapeError, match=r"contraction cannot take .*ij,jk"):
-        np.einsum("ij,jk", leaf(np.ones((2, 3))), np.ones((2, 3)))
+@pytest.mark.parametrize(
+    ("subscripts", "shapes", "message"),
+    [
+        ("ij,jk", [(2, 3), (2, 3)], "'j' is the label of axes of lengths 3 and 2"),
+        ("ij,jk", [(2, 3)], "the subscripts are of 2 operands, not 1"),
+        ("i...j", [(2,)], r"'i...j' has 2 labels for the 1 axes of shape \(2,\)"),
+        ("ij->k", [(2, 3)], "no operand has the label 'k' of the result"),
+        ("i1", [(2, 3)], "invalid subscript '1'"),
+    ],
+)
+def test_operands_that_an_einsum_cannot_take_are_named(subscripts, shapes, message):
+    operands = [leaf(np.ones(shape)) for shape in shapes]
+    with pytest.raises(ShapeError, match=f'einsum "{subscripts}" cannot take .*: {message}'):
+        np.einsum(subscripts, *operands)
+
+
+def test_labels_that_are_no_letters_are_named():
     with pytest.raises(OperandError, match="integers from 0 to 51"):
         np.einsum(leaf([1.0]), [52])
 
@@ -200,6 +215,30 @@ def test_vecdot_takes_an_axis():
     np.testing.assert_array_equal(
         np.linalg.vecdot(leaf(a), b, axis=0).data, np.linalg.vecdot(a, b, axis=0)
     )
+
+
+VECTORS = np.random.default_rng(1).standard_normal((2, 4, 3))
+
+
+def test_a_cross_product_is_numpys_and_has_its_gradients():
+    a, b = VECTORS
+    for x, y, options in [(a, b, {}), (a, b[0], {}), (a.T, b.T, {"axis": 0})]:
+        z = np.cross(leaf(x), y, **options)
+        np.testing.assert_allclose(z.data, np.cross(x, y, **options))
+    z = np.cross(leaf(a), leaf(b.T), axisb=0, axisc=0)
+    np.testing.assert_allclose(z.data, np.cross(a, b.T, axisb=0, axisc=0))
+    np.testing.assert_allclose(np.linalg.cross(leaf(a), b).data, np.linalg.cross(a, b))
+    gradcheck(np.cross, a, b[0], order=2)
+    with pytest.raises(ShapeError, match="vectors of 3 entries"):
+        np.linalg.cross(leaf([1.0, 2.0]), [3.0, 4.0])
+
+
+def test_a_matrix_times_a_stack_of_vectors():
+    a, v = MATRICES[:, None], VECTORS  # (2, 1, 3, 3) and (2, 4, 3)
+    np.testing.assert_allclose(matvec(leaf(a), v).data, np.einsum("...ij,...j->...i", a, v))
+    np.testing.assert_allclose(vecmat(leaf(v), a).data, np.einsum("...i,...ij->...j", v, a))
+    gradcheck(matvec, MATRICES[0], v[0])
+    gradcheck(vecmat, v[0], MATRICES[0])
 
 
 # Matrices
@@ -306,6 +345,73 @@ def test_a_triangle_alone_is_read_and_both_get_the_gradient(triangle):
     assert x.grad[0, 1] == x.grad[1, 0] != 0
 
 
+@pytest.mark.parametrize("p", MATRIX_ORDERS)
+def test_the_condition_number_is_numpys_and_has_its_gradient(p):
+    np.testing.assert_allclose(np.linalg.cond(leaf(MATRICES), p).data, np.linalg.cond(MATRICES, p))
+    gradcheck(lambda x: np.linalg.cond(x, p), MATRICES[0])
+
+
+def test_a_singular_matrix_has_an_infinite_condition_number():
+    singular = [np.zeros((2, 2)), np.diag([1, 0.0])]
+    assert np.linalg.cond(leaf(singular)).data.tolist() == np.linalg.cond(singular).tolist()
+    assert np.linalg.cond(leaf(np.diag([1, 0.0])), -2).item() == 0
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (2, 4), (3, 3)])
+@pytest.mark.parametrize("columns", [(), (2,)])
+def test_least_squares_are_numpys_and_have_their_gradients(shape, columns):
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal(shape), rng.standard_normal((shape[0], *columns))
+    y, expected = np.linalg.lstsq(leaf(a), leaf(b)), np.linalg.lstsq(a, b)
+    for result, want in zip(y, expected, strict=True):
+        np.testing.assert_allclose(result.data if isinstance(result, Tensor) else result, want)
+    gradcheck(lambda a, b: np.linalg.lstsq(a, b)[0], a, b)
+    gradcheck(lambda a, b: np.linalg.lstsq(a, b)[1].sum() + a.sum(), a, b)
+
+
+def test_columns_that_depend_on_each_other_leave_no_residuals_as_in_numpy():
+    a, b = np.array([[1.0, 1], [2, 2], [3, 3]]), np.array([1.0, 0, 1])
+    y, expected = np.linalg.lstsq(leaf(a), b), np.linalg.lstsq(a, b)
+    assert y.rank == expected[2] == np.linalg.matrix_rank(leaf(a)) == 1
+    assert y.residuals.shape == (0,)
+    np.testing.assert_allclose(y.solution.data, expected[0])
+
+
+def test_tensor_equations_are_numpys_and_have_their_gradients():
+    a = np.random.default_rng(0).standard_normal((2, 3, 6))
+    b = np.arange(6.0).reshape(2, 3)
+    moved = np.moveaxis(a, 2, 0)
+    np.testing.assert_allclose(np.linalg.tensorsolve(leaf(a), b).data, np.linalg.tensorsolve(a, b))
+    np.testing.assert_allclose(
+        np.linalg.tensorsolve(leaf(moved), b, axes=(0,)).data, np.linalg.tensorsolve(a, b)
+    )
+    np.testing.assert_allclose(np.linalg.tensorinv(leaf(a)).data, np.linalg.tensorinv(a))
+    gradcheck(np.linalg.tensorsolve, a, b)
+    gradcheck(np.linalg.tensorinv, a)
+    with pytest.raises(ShapeError, match="in the first ind=1 axes"):
+        np.linalg.tensorinv(leaf(a), 1)
+    with pytest.raises(ShapeError, match="as many entries"):
+        np.linalg.tensorsolve(leaf(a), b[0])
+
+
+@pytest.mark.parametrize("offset", [-1, 0, 1])
+def test_the_diagonals_of_a_stack_are_those_of_its_matrices(offset):
+    for f in (np.linalg.diagonal, np.linalg.trace):
+        np.testing.assert_allclose(
+            f(leaf(MATRICES), offset=offset).data, f(MATRICES, offset=offset)
+        )
+    turned = np.linalg.matrix_transpose(leaf(MATRICES))
+    np.testing.assert_array_equal(turned.data, MATRICES.mT)
+
+
+def test_the_module_has_numpys_names_and_says_what_is_not_there():
+    not_there = {"LinAlgError", "eig", "eigvals", "linalg", "test"}
+    assert {name for name in np.linalg.__all__ if name not in not_there} <= set(linalg.__all__)
+    assert all(hasattr(linalg, name) for name in linalg.__all__)
+    with pytest.raises(AttributeError, match="did you mean 'eigh'"):
+        linalg.eig  # noqa: B018
+
+
 @pytest.mark.parametrize("f", [np.linalg.inv, lambda x: np.linalg.solve(x, np.ones(2))])
 def test_a_singular_matrix_is_named_by_its_place(f):
     x = leaf([np.eye(2), np.ones((2, 2))])
@@ -331,7 +437,6 @@ def test_what_cannot_be_decomposed_is_named():
 # Norms
 
 VECTOR_ORDERS = [None, 1, 2, 3, 1.5, 0.5, -1, np.inf, -np.inf]
-MATRIX_ORDERS = [None, "fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf]
 CUBE = np.array([3.0, -1, 4, -1.5, 5, -9, 2, 6]).reshape(2, 2, 2)
 
 

@@ -166,7 +166,10 @@ class Node:
 
         Raises:
             GradientError: this node requires no gradient, is not a scalar and no ``gradient`` was
-                given, or its graph was released. No ``grad`` has changed then.
+                given, its graph was released, or data were changed in place since the forward.
+
+        No ``grad`` has changed when this raises, or a derivative rule or a hook does. But under
+        ``retain_graph=False`` the nodes passed through by then are released, as the error notes.
         """
         found = gradients(
             self,
@@ -305,30 +308,38 @@ def gradients(
     # Nodes whose pending array the traversal allocated itself, and so may add to in place.
     owned: set[Node] = set()
     result: dict[Node, Any] = {}
-    while order:
-        node = order.pop()
-        g = pending.pop(node, None)
-        if g is None:  # every path to it goes through an input that its op is constant in
-            continue
-        for hook in _hooks.get(id(node), ()) if _hooks else ():
-            g = _hooked(node, hook, g)
-            owned.discard(node)  # the hook may have kept it
-        if intermediates or node.op is None or node.keeps_grad:
-            shared = g.__class__ is ndarray and node not in owned
-            result[node] = g.copy() if shared else g
-        owned.discard(node)  # which would keep a released node's data alive
-        if node.op is None or node in sources:
-            continue
-        if node.born != changes.clock:
-            _check_unchanged(node)
-        if create_graph:
-            pass_back_nodes(node, g, pending)
-        else:
-            node.pass_back(g, pending, owned)
-        if anomaly.watchers:
-            anomaly.look_at_gradients(node, pending)
-        if release:
-            node.op, node.inputs, node.attrs, node.saved = RELEASED, (), None, None
+    try:
+        while order:
+            node = order.pop()
+            g = pending.pop(node, None)
+            if g is None:  # every path to it goes through an input that its op is constant in
+                continue
+            for hook in _hooks.get(id(node), ()) if _hooks else ():
+                g = _hooked(node, hook, g)
+                owned.discard(node)  # the hook may have kept it
+            if intermediates or node.op is None or node.keeps_grad:
+                shared = g.__class__ is ndarray and node not in owned
+                result[node] = g.copy() if shared else g
+            owned.discard(node)  # which would keep a released node's data alive
+            if node.op is None or node in sources:
+                continue
+            if node.born != changes.clock:
+                _check_unchanged(node)
+            if create_graph:
+                pass_back_nodes(node, g, pending)
+            else:
+                node.pass_back(g, pending, owned)
+            if anomaly.watchers:
+                anomaly.look_at_gradients(node, pending)
+            if release:
+                node.op, node.inputs, node.attrs, node.saved = RELEASED, (), None, None
+    except Exception as error:
+        if root.op is RELEASED:  # the first to be: others may be left
+            error.add_note(
+                "This was backward(retain_graph=False), and the nodes it had passed through are"
+                " released: run the forward pass again before another backward."
+            )
+        raise
     return result
 
 

@@ -1,5 +1,6 @@
 """The graph: its order, the traversal, what it keeps and what it lets go of."""
 
+import asyncio
 import contextvars
 import gc
 import threading
@@ -35,6 +36,15 @@ def leaf(data):
 
 
 KINDS = pytest.mark.parametrize("make", [Value, leaf], ids=["Value", "Tensor"])
+
+
+@contextmanager
+def in_scope(path):
+    token = mode.set((is_grad_enabled(), path))
+    try:
+        yield
+    finally:
+        mode.reset(token)
 
 
 @contextmanager
@@ -399,6 +409,24 @@ def test_a_released_graph_says_so_and_changes_no_gradient(make):
     assert x.grad == before
 
 
+@pytest.mark.parametrize("retain_graph", [True, False])
+def test_a_rule_that_raises_changes_no_gradient_and_the_error_says_what_was_released(retain_graph):
+    def rule(g, y, x):
+        raise ZeroDivisionError
+
+    broken = tg.elementwise("broken", "?", abs, np.positive, rule)
+    x = leaf(2.0)
+    y = x * broken(x).tanh()
+    with pytest.raises(ZeroDivisionError) as failure:
+        y.backward(retain_graph=retain_graph)
+    notes = getattr(failure.value, "__notes__", [])
+    assert [("run the forward pass again" in note) for note in notes] == [True] * (not retain_graph)
+    assert x.grad is None
+    again = ZeroDivisionError if retain_graph else GradientError
+    with pytest.raises(again):
+        y.backward()
+
+
 @KINDS
 def test_gradients_touches_no_grad(make):
     x = make(2.0)
@@ -547,6 +575,27 @@ def test_the_grad_mode_is_each_threads_own():
     assert found == {"elsewhere": True, "here": True}
 
 
+def test_the_grad_mode_and_the_scope_are_each_tasks_own():
+    async def task(module, context, own_turn, others_turn):
+        seen = []
+        with context(), module:
+            for _ in range(3):  # the two take turns inside their blocks
+                await own_turn.acquire()
+                seen.append(((Value(1.0) * 2).requires_grad, (Value(1.0) * 2).scope))
+                others_turn.release()
+        return seen
+
+    async def both():
+        first, second = asyncio.Semaphore(1), asyncio.Semaphore(0)
+        return await asyncio.gather(
+            task(in_scope("encoder"), no_grad, first, second),
+            task(in_scope("decoder"), enable_grad, second, first),
+        )
+
+    assert asyncio.run(both()) == [[(False, "encoder")] * 3, [(True, "decoder")] * 3]
+    assert mode.get() == (True, "")
+
+
 def test_the_grad_mode_is_each_contexts_own():
     with no_grad():
         context = contextvars.copy_context()
@@ -563,13 +612,10 @@ def test_a_detached_node_is_a_constant_with_the_same_number(make):
 
 def test_a_node_carries_the_scope_it_was_made_in():
     x = Value(1.0)
-    token = mode.set((True, "features.0"))
-    try:
+    with in_scope("features.0"):
         y = x * 2
         with no_grad():
             z = x * 2
-    finally:
-        mode.reset(token)
     assert (x.scope, y.scope, z.scope, (y * 2).scope) == ("", "features.0", "features.0", "")
 
 

@@ -106,6 +106,18 @@ def test_argnums_chooses_and_aux_is_passed_on():
     assert tg.vjp(f, 2.0, 5.0, has_aux=True)[2] == "seen"
 
 
+def test_transforms_nest_with_argnums_aux_and_containers():
+    f = lambda scale, p: (scale * p["w"][0] ** 3 * p["w"][1], {"seen": p["w"][0]})
+    inner = lambda scale, p: tg.grad(f, 1, has_aux=True)(scale, p)[0]["w"][0]  # 3 s u² v
+    p = {"w": (2.0, 5.0)}
+    assert tg.value_and_grad(inner, (0, 1))(7.0, p) == (
+        3 * 7 * 4 * 5,
+        (3 * 4 * 5, {"w": (6 * 7 * 2 * 5, 3 * 7 * 4)}),
+    )
+    assert tg.jvp(inner, (7.0, p), (0.0, {"w": (1.0, 0.0)})) == (420, 420)
+    assert tg.hessian(inner, 1)(7.0, p)["w"][0]["w"] == (6 * 7 * 5, 6 * 7 * 2)
+
+
 def test_what_a_function_does_not_depend_on_has_the_gradient_zero():
     assert tg.grad(lambda x: 5.0)(2.0) == 0
     assert tg.grad(lambda a, b: a, 1)(2.0, np.ones(3)).tolist() == [0, 0, 0]

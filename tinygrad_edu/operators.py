@@ -127,6 +127,9 @@ class Operators(Node):
     def __bool__(self) -> bool:
         return bool(self.data)
 
+    def __format__(self, spec: str) -> str:
+        return format(float(self), spec) if spec else str(self)
+
     # Elementwise functions as methods; each is documented where it is declared.
 
     exp = method(ops.exp)

@@ -5,9 +5,7 @@ NumPy's own functions accept it (``np.tanh(t)``, ``array @ t``) and return Tenso
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator
-from difflib import get_close_matches
+from collections.abc import Callable, Iterator
 from typing import Any, Self, cast
 
 import numpy as np
@@ -19,18 +17,27 @@ from tinygrad_edu.errors import (
     Failure,
     GradientError,
     GradientLostError,
-    OperandError,
     ShapeError,
     TinygradError,
     UnsupportedFunctionError,
     kind_of,
 )
 from tinygrad_edu.graph import Node, describe, is_grad_enabled, mode, plain
-from tinygrad_edu.names_elsewhere import unknown_attribute
+from tinygrad_edu.names_elsewhere import unknown_attribute, unknown_option
+from tinygrad_edu.numpy_calls import LOOKS_AT_DATA, call_ours, unsupported
 from tinygrad_edu.operators import Operators, method
-from tinygrad_edu.ops import einsum, fused, indexing, linalg, reduction
+from tinygrad_edu.ops import (
+    einsum,
+    fused,
+    indexing,
+    joining,
+    linalg,
+    reduction,
+    samples,
+    statistics,
+)
 from tinygrad_edu.ops import shape as shape_ops
-from tinygrad_edu.ops.declare import NUMPY_FUNCTIONS, Op
+from tinygrad_edu.ops.declare import COMPOSITES, NUMPY_FUNCTIONS, OPS, Op
 
 # The dtype of what starts as Python numbers.
 default_dtype: np.dtype[Any] = np.dtype(np.float32)
@@ -256,7 +263,10 @@ class Tensor(Operators):
     def item(self) -> float:
         """The only entry, as a Python number."""
         if self.data.size != 1:
-            raise ShapeError(f"item() takes the number out of one entry, not of {describe(self)}")
+            raise ShapeError(
+                f"only one entry is one number, not {describe(self)}: reduce it with .sum() or"
+                " .mean(), or use .tolist()"
+            )
         return self.data.item()
 
     def tolist(self) -> Any:
@@ -305,21 +315,9 @@ class Tensor(Operators):
     def __rmatmul__(self, other: Any) -> Self:
         return self.apply(linalg.matmul, (other, self), None)
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """The sum over ``axis``."""
-        return cast(Tensor, reduction.sum(self, axis, keepdims))
-
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """The mean over ``axis``."""
-        return cast(Tensor, reduction.mean(self, axis, keepdims))
-
-    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """The largest entry over ``axis``; entries that tie share the gradient evenly."""
-        return cast(Tensor, reduction.max(self, axis, keepdims))
-
-    def reshape(self, *lengths: Any) -> Tensor:
+    def reshape(self, *lengths: Any, order: str = "C") -> Tensor:
         """The same entries in another shape: ``t.reshape(2, -1)`` or ``t.reshape((2, -1))``."""
-        return cast(Tensor, shape_ops.reshape(self, _sequence(lengths)))
+        return cast(Tensor, shape_ops.reshape(self, _sequence(lengths), order))
 
     def transpose(self, *axes: Any) -> Tensor:
         """The axes permuted, or reversed if none are given."""
@@ -342,26 +340,24 @@ class Tensor(Operators):
         *stack, rows, columns = range(self.data.ndim)
         return self.transpose(*stack, columns, rows)
 
-    def softmax(self, axis: int = -1) -> Tensor:
-        """``exp(x) / Σ exp(x)`` over ``axis``."""
-        return cast(Tensor, fused.softmax(self, axis))
-
-    def log_softmax(self, axis: int = -1) -> Tensor:
-        """``x - log Σ exp(x)`` over ``axis``."""
-        return cast(Tensor, fused.log_softmax(self, axis))
-
     def astype(self, dtype: DTypeLike) -> Tensor:
         """The entries converted to another dtype."""
         return cast(Tensor, shape_ops.astype(self, np.dtype(dtype)))
 
     # Functions of arrays as methods; each is documented where it is declared.
 
-    min = method(reduction.min)
+    sum: Callable[..., Tensor] = method(reduction.sum)
+    mean: Callable[..., Tensor] = method(reduction.mean)
+    max: Callable[..., Tensor] = method(reduction.max)
+    min: Callable[..., Tensor] = method(reduction.min)
+    softmax: Callable[..., Tensor] = method(fused.softmax)
+    log_softmax: Callable[..., Tensor] = method(fused.log_softmax)
     prod = method(reduction.prod)
     var = method(reduction.var)
     std = method(reduction.std)
     ptp = method(reduction.ptp)
-    median = method(reduction.median)
+    median = method(statistics.median)
+    quantile = method(statistics.quantile)
     cumsum = method(reduction.cumsum)
     cumprod = method(reduction.cumprod)
     logsumexp = method(reduction.logsumexp)
@@ -384,12 +380,12 @@ class Tensor(Operators):
     roll = method(shape_ops.roll)
     sort = method(shape_ops.sort)
     partition = method(shape_ops.partition)
-    split = method(shape_ops.split)
+    split = method(joining.split)
     diagonal = method(shape_ops.diagonal)
     trace = method(shape_ops.trace)
     tril = method(shape_ops.tril)
     triu = method(shape_ops.triu)
-    diff = method(shape_ops.diff)
+    diff = method(samples.diff)
     copy = method(shape_ops.copy)
     take = method(indexing.take)
     gather = method(indexing.gather)
@@ -399,12 +395,14 @@ class Tensor(Operators):
 
     def __getattr__(self, name: str) -> Any:
         known = [known for known in dir(type(self)) if not known.startswith("_")]
+        if name in OPS or name in COMPOSITES:
+            raise AttributeError(f"Tensor has no method {name!r}: {name}(t, ...) is a function")
         raise AttributeError(unknown_attribute("Tensor", name, known))
 
     # NumPy's protocols.
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if ufunc in _COMPARISONS and method == "__call__":
+        if ufunc in LOOKS_AT_DATA and method == "__call__":
             return ufunc(*map(plain, inputs), **kwargs)
         kwargs = {name: x for name, x in kwargs.items() if x is not None or name == "axis"}
         if method in ("reduce", "accumulate"):
@@ -415,28 +413,21 @@ class Tensor(Operators):
             function, allowed = NUMPY_FUNCTIONS.get(ufunc), set()
             if method != "__call__":
                 function = None
-        if function is None or not kwargs.keys() <= allowed:
-            raise UnsupportedFunctionError(_unsupported(ufunc, method, kwargs))
+        if function is None:
+            raise UnsupportedFunctionError(unsupported(ufunc, method))
+        for option in kwargs.keys() - allowed:
+            refused = unknown_option(f"np.{ufunc.__name__} on a Tensor", option, allowed)
+            raise UnsupportedFunctionError(refused)
         return function(*inputs, **kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        op = NUMPY_FUNCTIONS.get(function)
-        if op is None:
-            raise UnsupportedFunctionError(_unsupported(function, "__call__", {}))
-        try:
-            inspect.signature(op).bind(*args, **kwargs)
-        except TypeError as error:
-            raise OperandError(
-                f"np.{function.__name__} on Tensors is called as"
-                f" {function.__name__}{_parameters(op)}: {error}"
-            ) from error
-        return op(*args, **kwargs)
+        return call_ours(function, args, kwargs)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         if self.requires_grad:
             raise GradientLostError(
                 f"turning {describe(self)} into an ndarray would lose its gradient:"
-                " call .detach() first, or read .data"
+                " call .detach() first, or read .data; stack([...]) makes one Tensor of several"
             )
         return np.array(self.data, dtype=dtype, copy=copy)
 
@@ -472,11 +463,6 @@ _FOLDS: dict[tuple[np.ufunc, str], Any] = {
     (np.add, "accumulate"): np.cumsum,
     (np.multiply, "accumulate"): np.cumprod,
 }
-
-# What compares the data, as the operators do, with an ndarray on the left of a Tensor too.
-_COMPARISONS = frozenset(
-    {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal}
-)
 
 
 def _sequence(lengths: tuple[Any, ...]) -> tuple[int, ...]:
@@ -517,29 +503,6 @@ def _with_arrays(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     )
 
 
-def _parameters(function: Any) -> inspect.Signature:
-    """A function's signature without its types."""
-    signature = inspect.signature(function)
-    empty = inspect.Parameter.empty
-    return signature.replace(
-        parameters=[p.replace(annotation=empty) for p in signature.parameters.values()],
-        return_annotation=empty,
-    )
-
-
-def _unsupported(function: Any, method: str, kwargs: dict[str, Any]) -> str:
-    module = (getattr(function, "__module__", None) or "numpy").replace("numpy", "np", 1)
-    name = f"{module}.{function.__name__}" + (f".{method}" if method != "__call__" else "")
-    if kwargs:
-        return f"{name} on a Tensor does not take {', '.join(kwargs)}="
-    close = get_close_matches(function.__name__, {f.__name__ for f in NUMPY_FUNCTIONS})
-    return (
-        f"{name} has no derivative rule here, so it does not take a Tensor. On the plain numbers:"
-        f" {name}(t.detach().numpy())."
-        + (f" Of similar name, and with a rule: {', '.join(close)}." if close else "")
-    )
-
-
 def _explained(
     op: Op, operands: list[Any], attrs: dict[str, Any] | None, error: Exception
 ) -> TinygradError:
@@ -547,14 +510,16 @@ def _explained(
     shapes = " and ".join(
         f"shape {x.shape}" if isinstance(x, np.ndarray) else repr(x) for x in operands
     )
-    options = f" with {', '.join(f'{k}={v!r:.40}' for k, v in attrs.items())}" if attrs else ""
+    given = {k: v for k, v in (attrs or {}).items() if v is not op.defaults[k]}
+    options = f" with {', '.join(f'{k}={v!r:.40}' for k, v in given.items())}" if given else ""
     scope = mode.get()[1]
     where = f" in {scope}" if scope else ""
     kind = kind_of(error)
-    return kind(f"{op.name}{where} cannot take {shapes}{options}: {_reason(op, operands, error)}")
+    reason = _reason(op, operands, given, error)
+    return kind(f"{op.name}{where} cannot take {shapes}{options}: {reason}")
 
 
-def _reason(op: Op, operands: list[Any], error: Exception) -> str:
+def _reason(op: Op, operands: list[Any], options: dict[str, Any], error: Exception) -> str:
     shapes = [x.shape for x in operands if isinstance(x, np.ndarray)]
     if op.name in {"matmul", "linear"} and len(shapes) >= 2 and all(shapes[:2]):
         left, right = shapes[0], shapes[1]
@@ -565,4 +530,7 @@ def _reason(op: Op, operands: list[Any], error: Exception) -> str:
             )
     if op.on_floats is not None and len(shapes) > 1:
         return "shapes broadcast if, from the right, lengths are equal or one of them is 1"
+    if op.name == "transpose" and np.size(options["axes"]) == 2:
+        first, second = options["axes"]
+        return f"it puts all the axes in order; swapaxes({first}, {second}) swaps two"
     return str(error)

@@ -17,7 +17,7 @@ from tinygrad_edu import trees
 from tinygrad_edu.errors import DTypeError, GradientError, OperandError, ShapeError
 from tinygrad_edu.graph import Node, describe, enable_grad, gradients, plain, topological_order
 from tinygrad_edu.ops.declare import Op, elementwise
-from tinygrad_edu.ops.shape import concatenate
+from tinygrad_edu.ops.joining import concatenate
 from tinygrad_edu.tensor import Tensor
 from tinygrad_edu.value import Value
 

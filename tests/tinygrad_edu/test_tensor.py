@@ -129,7 +129,7 @@ def test_an_array_of_complex_numbers_or_objects_is_refused_by_name():
 
 def test_the_array_on_the_left_cannot_be_changed_in_place():
     array = np.ones(2)
-    with pytest.raises(UnsupportedFunctionError, match=r"np.add on a Tensor does not take out="):
+    with pytest.raises(UnsupportedFunctionError, match=r"np.add on a Tensor has no option 'out'"):
         array += leaf([1.0, 2.0])
     assert array.tolist() == [1, 1]
 
@@ -168,14 +168,16 @@ def test_numpys_functions_take_a_tensor_and_keep_its_graph(f):
     ("f", "message"),
     [
         (
-            lambda t: np.nanmean(t),
-            r"np\.nanmean has no derivative rule here.*and with a rule: mean",
+            lambda t: np.unwrap(t),
+            r"np\.unwrap has no derivative rule here, .* np\.unwrap\(t\.detach\(\)\.numpy\(\)\)",
         ),
-        (lambda t: np.spacing(t), r"np\.spacing has no derivative rule"),
-        (lambda t: np.linalg.matrix_rank(t), r"np\.linalg\.matrix_rank has no derivative rule"),
+        (lambda t: np.nextafter(t, t), r"np\.nextafter has no derivative rule"),
+        (lambda t: np.spacing(t), r"np\.spacing .* with a rule: .*sin"),
+        (lambda t: np.put(t, 0, 1), r"np\.put does not take a Tensor: use index_set"),
+        (lambda t: np.linalg.eig(t), r"np\.linalg\.eig does not take a Tensor: use"),
         (lambda t: np.add.reduceat(t, [0]), r"np\.add\.reduceat has no derivative rule"),
-        (lambda t: np.tanh(t, where=[True]), r"np.tanh on a Tensor does not take where="),
-        (lambda t: np.tanh(t, dtype=np.float32), r"np.tanh on a Tensor does not take dtype="),
+        (lambda t: np.tanh(t, where=[True]), r"np.tanh on a Tensor has no option 'where'"),
+        (lambda t: np.tanh(t, dtype=np.float32), r"np.tanh .* no option 'dtype'.*astype"),
     ],
 )
 def test_a_function_without_a_rule_says_so_by_name(f, message):
@@ -184,7 +186,7 @@ def test_a_function_without_a_rule_says_so_by_name(f, message):
 
 
 def test_an_option_of_numpys_that_an_op_lacks_is_refused():
-    with pytest.raises(OperandError, match=r"np\.std on Tensors is called as std\(.*axis.*'mean'"):
+    with pytest.raises(UnsupportedFunctionError, match=r"np\.std on a Tensor has no option 'mean'"):
         np.std(leaf([1.0, 2.0]), mean=np.ones(1))
 
 
@@ -242,7 +244,7 @@ def test_one_entry_is_a_number():
 
 def test_several_entries_are_not():
     x = Tensor([1.0, 2.0], label="x")
-    with pytest.raises(ShapeError, match=r"item\(\) .* not of Tensor 'x' of shape \(2,\)"):
+    with pytest.raises(ShapeError, match=r"not Tensor 'x' of shape \(2,\): reduce it"):
         x.item()
     with pytest.raises(ShapeError, match="ambiguous"):
         bool(x)
@@ -319,7 +321,7 @@ def test_an_axis_outside_the_array_is_an_index_error(op):
 
 
 def test_a_call_with_too_few_operands_is_refused_by_name():
-    with pytest.raises(OperandError, match="matmul takes 2 operands; it was called with 1"):
+    with pytest.raises(OperandError, match=r"matmul needs b; it is called as matmul\(a, b\)"):
         tg.matmul(leaf([1.0]))
     with pytest.raises(OperandError, match="getitem needs index="):
         tg.getitem(leaf([1.0]))

@@ -274,7 +274,7 @@ def test_an_option_that_is_a_node_would_lose_its_gradient():
 
 
 def test_an_unknown_option_is_refused_with_those_there_are():
-    with pytest.raises(OperandError, match="leaky_relu takes 1 operand and the options negative_s"):
+    with pytest.raises(OperandError, match=r"no option 'slope'.*\(x, negative_slope"):
         tg.leaky_relu(Value(1.0), slope=0.1)
     with pytest.raises(tg.UnknownNameError, match=r"'tahn'\. Did you mean 'tanh'"):
         tg.gelu(Value(1.0), approximate="tahn")

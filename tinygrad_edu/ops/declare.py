@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import partial
-from typing import Any, TypeVar
+from functools import partial, wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from tinygrad_edu.errors import GradientLostError, OperandError, TinygradError
-from tinygrad_edu.graph import Node
+from tinygrad_edu.graph import Node, plain
+from tinygrad_edu.names_elsewhere import wrong_call
 
 Rule = Callable[..., Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -99,28 +100,34 @@ class Op:
         """Split the arguments of a call into the op's inputs and its attributes."""
         if len(args) == self.arity and not kwargs and not self.defaults:
             return (tuple(args[0]) if self.variadic else args), None
+        if len(args) < self.arity:
+            args, kwargs = self._with_operands_by_name(args, kwargs)
         names = list(self.defaults)
         given = dict(zip(names, args[self.arity :], strict=False))
-        unknown = [name for name in kwargs if name not in self.defaults or name in given]
-        if len(args) < self.arity or len(args) > self.arity + len(names) or unknown:
-            raise OperandError(
-                f"{self.name} takes {self.arity} operand{'s' * (self.arity != 1)}"
-                + (f" and the options {', '.join(names)}" if names else "")
-                + f"; it was called with {len(args)} positional arguments"
-                + (f" and {', '.join(kwargs)}" if kwargs else "")
-            )
+        if len(args) > self.arity + len(names):
+            raise OperandError(wrong_call(self, kwargs, f"{self.name} got {len(args)} arguments"))
+        for name in kwargs:
+            if name not in self.defaults or name in given:
+                raise OperandError(wrong_call(self, kwargs, f"{self.name} got {name} twice"))
         attrs = {**self.defaults, **given, **kwargs}
         for option, value in attrs.items():
             if value is inspect.Parameter.empty:
-                raise OperandError(f"{self.name} needs {option}=")
+                raise OperandError(wrong_call(self, kwargs, f"{self.name} needs {option}="))
             if isinstance(value, Node):
-                if value.requires_grad:
-                    raise GradientLostError(
-                        f"no gradient flows to the option {option} of {self.name}: call .detach()"
-                        f" on the {type(value).__name__} first, or write it with arithmetic"
-                    )
-                attrs[option] = value.data
+                attrs[option] = constant(value, self.name, option)
         return (tuple(args[0]) if self.variadic else args[: self.arity]), attrs
+
+    def _with_operands_by_name(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments, with operands that were given by name, or have a default, in place."""
+        kwargs = dict(kwargs)
+        for operand in list(self.__signature__.parameters.values())[len(args) : self.arity]:
+            value = kwargs.pop(operand.name, operand.default)
+            if value is inspect.Parameter.empty:
+                raise OperandError(wrong_call(self, kwargs, f"{self.name} needs {operand.name}"))
+            args = (*args, value)
+        return args, kwargs
 
     def on_plain(self, inputs: tuple[Any, ...], attrs: dict[str, Any] | None) -> Any:
         """The forward for numbers and arrays: nothing is recorded."""
@@ -235,12 +242,37 @@ def composite(
     """
 
     def declare(function: Function) -> Function:
-        COMPOSITES[function.__name__] = function
+        @wraps(function)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except TypeError as error:
+                here = error.__traceback__
+                if here is None or here.tb_next is not None:
+                    raise
+                # The function was not even entered: the arguments are not the ones it takes.
+                raise OperandError(wrong_call(function, kwargs, str(error))) from None
+
+        COMPOSITES[function.__name__] = called
         if numpy is not None:
-            NUMPY_FUNCTIONS[numpy] = function
-        return function
+            NUMPY_FUNCTIONS[numpy] = called
+        return cast(Function, called)
 
     return declare
+
+
+def constant(value: Any, function: str, option: str) -> Any:
+    """What was given for an option, as plain numbers.
+
+    Raises:
+        GradientLostError: it requires a gradient, and none flows to this option of ``function``.
+    """
+    if getattr(value, "requires_grad", False):
+        raise GradientLostError(
+            f"no gradient flows to the option {option} of {function}: call .detach() on the"
+            f" {type(value).__name__} first, or write it with arithmetic"
+        )
+    return plain(value)
 
 
 def _op_named(name: str) -> Op:
@@ -272,10 +304,16 @@ def _signature(op: Op) -> inspect.Signature:
         operands = ["x"] if op.arity == 1 else list("abc"[: op.arity])
     else:
         operands = list(inspect.signature(rule).parameters)[2 : 2 + op.arity]
+    defaults = dict.fromkeys(operands, inspect.Parameter.empty)
+    if op.on_floats is None:  # an operand such as a bias may be left out
+        forward = inspect.signature(op.on_arrays).parameters.values()
+        defaults |= {name: p.default for name, p in zip(operands, forward, strict=False)}
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return inspect.Signature(
-        [inspect.Parameter(name, kind) for name in operands]
-        + [inspect.Parameter(name, kind, default=value) for name, value in op.defaults.items()]
+        [
+            inspect.Parameter(name, kind, default=default)
+            for name, default in (*defaults.items(), *op.defaults.items())
+        ]
     )
 
 

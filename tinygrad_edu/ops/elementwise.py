@@ -66,6 +66,8 @@ negative: Op = elementwise(
 positive: Op = elementwise(
     "positive", "pos", operator.pos, np.positive, lambda g, y, x: g, doc="+x: a copy of x."
 )
+for _identity in (np.conjugate, np.real, np.real_if_close):  # all numbers here are real
+    NUMPY_FUNCTIONS[_identity] = positive
 reciprocal: Op = elementwise(
     "reciprocal",
     "1/",
@@ -77,17 +79,36 @@ reciprocal: Op = elementwise(
 square: Op = elementwise(
     "square", "²", lambda x: x * x, np.square, lambda g, y, x: 2 * g * x, doc="x² entry by entry."
 )
+
+
 # Two rules are not the textbook's where x is 0. Where p is 0 too, the derivative by x is 0, and
 # p * x**(p - 1) would be 0 * inf: hence a base of 1 there. The derivative by p is taken as 0, where
 # y * log(x) would be 0 * -inf: hence x + (x == 0).
+def _power_by_base(g: Any, y: Any, x: Any, p: Any) -> Any:
+    return g * p * power(x + ((x == 0) & (p == 0)), p - 1)
+
+
+def _power_by_exponent(g: Any, y: Any, x: Any, p: Any) -> Any:
+    return g * y * log(x + (x == 0))
+
+
 power: Op = elementwise(
     "power",
     "**",
     math.pow,
     np.power,
-    lambda g, y, x, p: g * p * power(x + ((x == 0) & (p == 0)), p - 1),
-    lambda g, y, x, p: g * y * log(x + (x == 0)),
+    _power_by_base,
+    _power_by_exponent,
     doc="x ** p entry by entry, broadcasting. nan for a negative x and a fractional p.",
+)
+float_power: Op = elementwise(
+    "float_power",
+    "**",
+    math.pow,
+    np.float_power,
+    _power_by_base,
+    _power_by_exponent,
+    doc="x ** p in float64 or more, whatever the dtypes, broadcasting.",
 )
 
 # The quotient rounded down, and what remains, which has the sign of b: a = (a // b) b + a % b.
@@ -343,7 +364,9 @@ def _sinc_derivative(x: Any, order: int = 1) -> Any:
     # z f = sin z n times gives z f⁽ⁿ⁾ + n f⁽ⁿ⁻¹⁾ = sin(z + nπ/2), from which they follow one after
     # the other. Each step divides rounding errors by z / n: where |z| is not above n, the Taylor
     # series is summed instead.
-    z = np.asarray(math.pi * x)
+    exact = np.asarray(math.pi * x)
+    # The terms of the series grow before they shrink: half precision would keep no digit.
+    z = exact.astype(np.result_type(exact, np.float32))
     near = np.abs(z) <= order + 1
     far_z, near_z = np.where(near, 1, z), np.where(near, z, 0)
     sine, cosine = np.sin(far_z), np.cos(far_z)
@@ -358,7 +381,7 @@ def _sinc_derivative(x: Any, order: int = 1) -> Any:
         series = series * squared + sign / (math.factorial(m) * (m + order + 1))
     if order % 2:
         series = series * near_z
-    return np.where(near, series, far) * math.pi**order
+    return (np.where(near, series, far) * math.pi**order).astype(exact.dtype)
 
 
 # cos(πx) / x - sin(πx) / (πx²) would lose its digits near 0, and the derivative of that all of
@@ -395,6 +418,24 @@ sign: Op = elementwise(
     doc="-1, 0 or 1; constant almost everywhere, so no gradient flows through it.",
 )
 NUMPY_FUNCTIONS[np.fabs] = abs
+copysign: Op = elementwise(
+    "copysign",
+    "copysign",
+    math.copysign,
+    np.copysign,
+    lambda g, y, a, b: g * sign(a) * copysign(1.0, b),
+    None,
+    doc="|a| with the sign of b, -0.0 being negative, broadcasting.",
+)
+heaviside: Op = elementwise(
+    "heaviside",
+    "heaviside",
+    _of_floats(np.heaviside),
+    np.heaviside,
+    None,
+    lambda g, y, x, at_zero: where(x == 0, g, 0.0),
+    doc="0 where x is negative, 1 where it is positive, and at 0 the other operand.",
+)
 
 
 def _share(winner: Any, tie: Any, g: Any) -> Any:

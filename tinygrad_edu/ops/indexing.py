@@ -233,6 +233,50 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     return result
 
 
+@composite(numpy=np.choose)
+def choose(x: Any, choices: Sequence[Any]) -> Any:
+    """Entry by entry, the choice whose number stands in x, broadcasting.
+
+    Args:
+        x: integers, constants.
+        choices: arrays; differentiable.
+
+    Raises:
+        IndexingError: x has a number that is no choice's, or numbers that are no integers.
+    """
+    places = _integers(x, "choose")
+    if np.any((places < 0) | (places >= len(choices))):
+        raise IndexingError(f"choose takes numbers from 0 to {len(choices) - 1}, one for a choice")
+    return select([places == i for i in range(len(choices))], choices)
+
+
+@composite(numpy=np.bincount)
+def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
+    """How often each of 0, 1, 2, ... stands in a vector x, or the sum of its ``weights``.
+
+    Args:
+        x: integers of at least 0; constants.
+        weights: a number for each of them; differentiable.
+        minlength: how many entries the result has at least.
+
+    Raises:
+        IndexingError: x holds a negative number, or numbers that are no integers.
+        ShapeError: x is no vector, or the weights have another shape.
+    """
+    places = _integers(x, "bincount")
+    if places.ndim != 1 or (weights is not None and np.shape(weights) != places.shape):
+        raise ShapeError(
+            f"bincount takes a vector, not shape {places.shape}, and weights of its shape"
+        )
+    if np.any(places < 0):
+        raise IndexingError("bincount counts 0, 1, 2, ...; it got a negative number")
+    if weights is None:
+        return np.bincount(places, minlength=minlength)
+    length = max(minlength, int(places.max(initial=-1)) + 1)
+    weights = weights if isinstance(weights, Node) else np.asarray(weights, dtype=float)
+    return scatter(weights, (length,), places)
+
+
 @composite(numpy=np.nonzero)
 def nonzero(x: Any) -> tuple[np.ndarray[Any, Any], ...]:
     """Where x is not 0: an array of indices for each axis. Constants."""

@@ -14,24 +14,23 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.errors import OperandError, ShapeError, kind_of
-from tinygrad_edu.graph import Node, plain
+from tinygrad_edu.graph import plain
 from tinygrad_edu.ops import elementwise
 from tinygrad_edu.ops.declare import NUMPY_FUNCTIONS, composite, primitive
 from tinygrad_edu.ops.indexing import nonnegative_axis
+from tinygrad_edu.ops.joining import concatenate
 from tinygrad_edu.ops.shape import (
     broadcast_to,
-    concatenate,
     flip,
     reshape,
     roll,
-    sort,
     transpose,
 )
 
 # Shapes and counts
 
 
-def _kept(shape: tuple[int, ...], axis: Any) -> tuple[int, ...]:
+def kept_shape(shape: tuple[int, ...], axis: Any) -> tuple[int, ...]:
     """The shape that a reduction has with keepdims=True."""
     if axis is None:
         return (1,) * len(shape)
@@ -41,14 +40,22 @@ def _kept(shape: tuple[int, ...], axis: Any) -> tuple[int, ...]:
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
-def _restored(g: Any, shape: tuple[int, ...], axis: Any) -> Any:
+def with_kept_axes(g: Any, shape: tuple[int, ...], axis: Any) -> Any:
     """A reduction's result or gradient, with the reduced axes back as length 1."""
-    return g.reshape(_kept(shape, axis))
+    return g.reshape(kept_shape(shape, axis))
+
+
+def reduced_last(x: Any, axes: tuple[int, ...]) -> Any:
+    """x with some axes, counted from the first, laid out flat in a last one."""
+    others = [i for i in range(x.ndim) if i not in axes]
+    lengths = tuple(x.shape[i] for i in others)
+    size = math.prod(x.shape[i] for i in axes)
+    return reshape(transpose(x, [*others, *axes]), (*lengths, size))
 
 
 def _spread(g: Any, shape: tuple[int, ...], axis: Any, where: Any) -> Any:
     """A reduction's gradient, handed to each of the entries that went into it."""
-    restored = _restored(g, shape, axis)
+    restored = with_kept_axes(g, shape, axis)
     if where is not None:
         restored = elementwise.where(where, restored, 0.0)
     return broadcast_to(restored, shape)
@@ -57,7 +64,7 @@ def _spread(g: Any, shape: tuple[int, ...], axis: Any, where: Any) -> Any:
 def _count(shape: tuple[int, ...], axis: Any, where: Any, keepdims: bool) -> Any:
     """How many entries go into each entry of a reduction: a number, or an array for a mask."""
     if where is None:
-        kept = zip(shape, _kept(shape, axis), strict=True)
+        kept = zip(shape, kept_shape(shape, axis), strict=True)
         return math.prod(n for n, length in kept if length == 1)
     mask = np.broadcast_to(where, shape)
     return np.sum(mask, axis=axis, keepdims=keepdims)
@@ -117,11 +124,11 @@ def _prod_rule(
 ) -> Any:
     # ∂y/∂xᵢ is the product of the other entries. y / xᵢ is that too, except where xᵢ is 0.
     factors = x if where is None else elementwise.where(where, x, 1.0)
-    kept = _kept(x.shape, axis)
+    kept = kept_shape(x.shape, axis)
     last = [i for i, n in enumerate(kept) if n == 1]
     order = [i for i in range(x.ndim) if i not in last] + last
     lengths = tuple(x.shape[i] for i in order)
-    others = _product_of_others(_reduced_last(factors, tuple(last)))
+    others = _product_of_others(reduced_last(factors, tuple(last)))
     others = transpose(reshape(others, lengths), np.argsort(order).tolist())
     if initial is not None:
         others = others * initial
@@ -151,7 +158,15 @@ def _deviation(x: Any, axis: Any, where: Any) -> Any:
 
 
 def _var_rule(
-    g: Any, y: Any, x: Any, axis: Any, ddof: float, keepdims: bool, where: Any, correction: Any
+    g: Any,
+    y: Any,
+    x: Any,
+    axis: Any,
+    ddof: float,
+    keepdims: bool,
+    where: Any,
+    correction: Any,
+    dtype: Any,
 ) -> Any:
     # (∂y/∂x)ᵢ = 2 (xᵢ - mean) / (N - ddof): that the mean moves too adds a sum of deviations, 0.
     count = _count(x.shape, axis, where, keepdims) - _degrees(ddof, correction)
@@ -168,6 +183,7 @@ def var(
     keepdims: bool = False,
     where: Any = None,
     correction: Any = None,
+    dtype: Any = None,
 ) -> Any:
     """The variance of x over ``axis``, ``Σ (x - mean)² / (N - ddof)``.
 
@@ -178,13 +194,22 @@ def var(
         keepdims: whether the reduced axes stay, with length 1.
         where: which entries count.
         correction: another name for ``ddof``.
+        dtype: what to add up in.
     """
     degrees = _degrees(ddof, correction)
-    return np.var(x, axis=axis, ddof=degrees, keepdims=keepdims, **_given(where=where))
+    return np.var(x, axis=axis, ddof=degrees, keepdims=keepdims, dtype=dtype, **_given(where=where))
 
 
 def _std_rule(
-    g: Any, y: Any, x: Any, axis: Any, ddof: float, keepdims: bool, where: Any, correction: Any
+    g: Any,
+    y: Any,
+    x: Any,
+    axis: Any,
+    ddof: float,
+    keepdims: bool,
+    where: Any,
+    correction: Any,
+    dtype: Any,
 ) -> Any:
     # Where all entries are equal the gradient is 0, though √ has none there: hence y + (y == 0).
     count = _count(x.shape, axis, where, keepdims) - _degrees(ddof, correction)
@@ -202,10 +227,11 @@ def std(
     keepdims: bool = False,
     where: Any = None,
     correction: Any = None,
+    dtype: Any = None,
 ) -> Any:
     """The standard deviation of x over ``axis``, √var; the arguments are those of ``var``."""
     degrees = _degrees(ddof, correction)
-    return np.std(x, axis=axis, ddof=degrees, keepdims=keepdims, **_given(where=where))
+    return np.std(x, axis=axis, ddof=degrees, keepdims=keepdims, dtype=dtype, **_given(where=where))
 
 
 def _degrees(ddof: float, correction: float | None) -> float:
@@ -221,12 +247,12 @@ def _extreme_rule(
     g: Any, y: Any, x: Any, axis: Any, keepdims: bool, initial: Any, where: Any
 ) -> Any:
     # Entries that tie share the gradient evenly; a nan is the extreme wherever there is one.
-    winners = (x == _restored(y, x.shape, axis)) | (x != x)
+    winners = (x == with_kept_axes(y, x.shape, axis)) | (x != x)
     if where is not None:
         winners = winners & where
     number = np.sum(winners, axis=axis, keepdims=True)
     # There is none where ``initial`` is more extreme than every entry.
-    share = _restored(g, x.shape, axis) / np.maximum(number, 1).astype(x.dtype)
+    share = with_kept_axes(g, x.shape, axis) / np.maximum(number, 1).astype(x.dtype)
     return elementwise.where(winners, share, 0.0)
 
 
@@ -267,7 +293,7 @@ def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 def _logsumexp_rule(g: Any, y: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     # exp(x - y) is softmax(x). Where every entry is -inf, so is y, and the gradient is taken as 0.
     y = elementwise.where(y == -math.inf, 0.0, y)
-    return _restored(g, x.shape, axis) * elementwise.exp(x - _restored(y, x.shape, axis))
+    return with_kept_axes(g, x.shape, axis) * elementwise.exp(x - with_kept_axes(y, x.shape, axis))
 
 
 @primitive(_logsumexp_rule)
@@ -330,6 +356,35 @@ def cumprod(x: Any, axis: Any = None, dtype: Any = None) -> Any:
     return np.cumprod(x, axis=axis, dtype=dtype)
 
 
+@composite(numpy=getattr(np, "cumulative_sum", None))  # since NumPy 2.1
+def cumulative_sum(
+    x: Any, axis: Any = None, dtype: Any = None, include_initial: bool = False
+) -> Any:
+    """``cumsum`` along the only axis or the one given, from 0 on with ``include_initial``."""
+    return _cumulated("cumulative_sum", cumsum, x, axis, dtype, 0 if include_initial else None)
+
+
+@composite(numpy=getattr(np, "cumulative_prod", None))  # since NumPy 2.1
+def cumulative_prod(
+    x: Any, axis: Any = None, dtype: Any = None, include_initial: bool = False
+) -> Any:
+    """``cumprod`` along the only axis or the one given, from 1 on with ``include_initial``."""
+    return _cumulated("cumulative_prod", cumprod, x, axis, dtype, 1 if include_initial else None)
+
+
+def _cumulated(
+    name: str, accumulate: Any, x: Any, axis: Any, dtype: Any, initial: int | None
+) -> Any:
+    if axis is None and x.ndim != 1:
+        raise ShapeError(f"{name} of shape {x.shape} needs axis=: it has not one axis alone")
+    axis = nonnegative_axis(name, x, 0 if axis is None else axis)
+    y = accumulate(x, axis, dtype)
+    if initial is None:
+        return y
+    first = np.full((*x.shape[:axis], 1, *x.shape[axis + 1 :]), initial, dtype=y.dtype)
+    return concatenate([first, y], axis)
+
+
 def _arriving(g: Any, a: Any, axis: int) -> Any:
     """∂L/∂yₜ by every way: λₜ = gₜ + aₜ₊₁ λₜ₊₁, the same recurrence from the end."""
     return flip(linear_recurrence(flip(roll(a, -1, axis), axis), flip(g, axis), axis), axis)
@@ -365,89 +420,6 @@ def linear_recurrence(a: Any, b: Any, axis: int = -1) -> Any:
     for t in range(1, len(y)):
         y[t] += factors[t] * y[t - 1]
     return np.moveaxis(y, 0, axis)
-
-
-# Averages
-
-
-@composite(numpy=np.average)
-def average(
-    x: Any,
-    axis: Any = None,
-    weights: Any = None,
-    returned: bool = False,
-    *,
-    keepdims: bool = False,
-) -> Any:
-    """``Σ w x / Σ w`` over ``axis``, differentiable by both; the mean if there are no weights.
-
-    Args:
-        x: the array.
-        axis: an int, a tuple, or None for all.
-        weights: in the shape of x, or with the lengths of x along ``axis``. Weights that add up
-            to 0 give nan or inf.
-        returned: return ``Σ w`` as well, in the shape of the average.
-        keepdims: whether the reduced axes stay, with length 1.
-
-    Raises:
-        ShapeError: ``weights`` have another shape.
-    """
-    if weights is None:
-        result = mean(x, axis, keepdims)
-        total: Any = _count(x.shape, axis, None, keepdims)
-    else:
-        weights = _along(weights, x, axis)
-        total = sum(weights, axis, keepdims)
-        result = sum(x * weights, axis, keepdims) / total
-    if not returned:
-        return result
-    kind = total if isinstance(total, Node) else np.asarray(total, dtype=result.dtype)
-    return result, broadcast_to(kind, result.shape)
-
-
-def _along(weights: Any, x: Any, axis: Any) -> Any:
-    """Weights in a shape with as many axes as x, of length 1 except along ``axis``."""
-    weights = weights if isinstance(weights, Node) else np.asarray(weights)
-    if weights.shape == x.shape:
-        return weights
-    named = () if axis is None else (axis,) if np.ndim(axis) == 0 else tuple(axis)
-    axes = [nonnegative_axis("average", x, a) for a in named]
-    lengths = tuple(x.shape[a] for a in axes)
-    if weights.shape != lengths or not axes:
-        raise ShapeError(
-            f"average over axis={axis} of shape {x.shape} takes weights of that shape"
-            + (f" or of shape {lengths}" if axes else "")
-            + f", not {weights.shape}"
-        )
-    in_order = transpose(weights, np.argsort(axes).tolist())
-    return reshape(in_order, tuple(n if i in axes else 1 for i, n in enumerate(x.shape)))
-
-
-@composite(numpy=np.median)
-def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The middle entry of x over ``axis`` in order, or the mean of the two; nan if there is one.
-
-    Raises:
-        ShapeError: there are no entries to take the middle of.
-    """
-    named = range(x.ndim) if axis is None else (axis,) if np.ndim(axis) == 0 else axis
-    rows = _reduced_last(x, tuple(nonnegative_axis("median", x, a) for a in named))
-    n = rows.shape[-1]
-    if not n:
-        raise ShapeError(f"median over axis={axis} of shape {x.shape}: there are no entries")
-    ascending = sort(rows, -1)
-    largest = ascending[..., -1]
-    middle = mean(ascending[..., (n - 1) // 2 : n // 2 + 1], -1)
-    result = elementwise.where(largest != largest, largest, middle)  # nan comes last in order
-    return _restored(result, x.shape, axis) if keepdims else result
-
-
-def _reduced_last(x: Any, axes: tuple[int, ...]) -> Any:
-    """x with some axes, counted from the first, laid out flat in a last one."""
-    others = [i for i in range(x.ndim) if i not in axes]
-    lengths = tuple(x.shape[i] for i in others)
-    size = math.prod(x.shape[i] for i in axes)
-    return reshape(transpose(x, [*others, *axes]), (*lengths, size))
 
 
 # What is constant: plain numbers and arrays, which no gradient flows through

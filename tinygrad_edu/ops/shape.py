@@ -1,4 +1,4 @@
-"""Ops that move numbers and change none: reshape, transpose, concatenate, pad, sort and the like.
+"""Ops that move numbers and change none: reshape, transpose, flip, repeat, pad, sort and the like.
 
 Those that others are put together from are ops with a rule; the others are plain functions.
 """
@@ -8,15 +8,15 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Sequence
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Any, cast
 
 import numpy as np
 
-from tinygrad_edu.errors import GradientLostError, OperandError, ShapeError, UnknownNameError
+from tinygrad_edu.errors import GradientLostError, ShapeError, UnknownNameError
 from tinygrad_edu.graph import Node, plain
 from tinygrad_edu.ops.declare import composite, primitive
-from tinygrad_edu.ops.indexing import getitem, nonnegative_axis, scatter, take_along_axis
+from tinygrad_edu.ops.indexing import nonnegative_axis, scatter, take_along_axis
 
 # The same entries in another shape
 
@@ -63,14 +63,14 @@ def squeeze(x: Any, axis: Any = None) -> Any:
 @composite(numpy=np.atleast_1d)
 def atleast_1d(*arrays: Any) -> Any:
     """The array, or a tuple of the arrays, with a number as a vector of length 1."""
-    return _one_or_all(x if x.ndim else reshape(x, (1,)) for x in map(_array, arrays))
+    return _one_or_all(x if x.ndim else reshape(x, (1,)) for x in map(as_array, arrays))
 
 
 @composite(numpy=np.atleast_2d)
 def atleast_2d(*arrays: Any) -> Any:
     """The array, or a tuple of the arrays, with a vector as one row."""
     return _one_or_all(
-        x if x.ndim > 1 else reshape(x, (1, math.prod(x.shape))) for x in map(_array, arrays)
+        x if x.ndim > 1 else reshape(x, (1, math.prod(x.shape))) for x in map(as_array, arrays)
     )
 
 
@@ -79,7 +79,7 @@ def atleast_3d(*arrays: Any) -> Any:
     """The array, or a tuple of the arrays: a vector as (1, N, 1), a matrix as (M, N, 1)."""
     return _one_or_all(
         x if x.ndim > 2 else reshape(x, (*(1, *x.shape)[-2:], 1) if x.ndim else (1, 1, 1))
-        for x in map(_array, arrays)
+        for x in map(as_array, arrays)
     )
 
 
@@ -262,7 +262,7 @@ def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
             f"broadcast_arrays cannot take shapes {', '.join(map(str, shapes))}: from the right,"
             " lengths must be equal or one of them 1"
         ) from error
-    return tuple(broadcast_to(_array(x), common) for x in arrays)
+    return tuple(broadcast_to(as_array(x), common) for x in arrays)
 
 
 @composite(numpy=np.meshgrid)
@@ -284,7 +284,7 @@ def meshgrid(
         order[:2] = order[:2][::-1]
     columns = [
         reshape(x, tuple(math.prod(x.shape) if j == order[i] else 1 for j in range(len(xi))))
-        for i, x in enumerate(map(_array, xi))
+        for i, x in enumerate(map(as_array, xi))
     ]
     return tuple(columns) if sparse else broadcast_arrays(*columns)
 
@@ -292,7 +292,7 @@ def meshgrid(
 @composite(numpy=np.tile)
 def tile(x: Any, reps: Any) -> Any:
     """x repeated as a whole, ``reps`` times along each axis; a number counts for the last."""
-    x = _array(x)
+    x = as_array(x)
     counts = tuple(np.atleast_1d(reps).tolist())
     lengths = (1,) * (len(counts) - x.ndim) + x.shape
     counts = (1,) * (x.ndim - len(counts)) + counts
@@ -324,136 +324,6 @@ def repeat(x: Any, repeats: Any, axis: Any = None) -> Any:
         axis: the axis to repeat along; None for x laid out flat.
     """
     return np.repeat(x, repeats, axis)
-
-
-# Arrays put together
-
-
-def _concatenate_rule(g: Any, y: Any, *arrays: Any, axis: Any, i: int) -> Any:
-    start = builtins.sum(np.size(a, axis) for a in arrays[:i])
-    stop = start + np.size(arrays[i], axis)
-    if axis is None:
-        return g[start:stop].reshape(arrays[i].shape)
-    return g[(slice(None),) * (axis % g.ndim) + (slice(start, stop),)]
-
-
-@primitive(_concatenate_rule, variadic=True, numpy=np.concatenate)
-def concatenate(*arrays: Any, axis: int | None = 0) -> Any:
-    """The arrays of a sequence one after the other along ``axis``; None for all laid out flat."""
-    return np.concatenate(arrays, axis=axis)
-
-
-@composite(numpy=np.append)
-def append(x: Any, values: Any, axis: int | None = None) -> Any:
-    """x with ``values`` after it along ``axis``; both laid out flat for None."""
-    return concatenate((_array(x), _array(values)), axis)
-
-
-@primitive(
-    lambda g, y, *arrays, axis, i: g[(slice(None),) * (axis % g.ndim) + (i,)],
-    variadic=True,
-    numpy=np.stack,
-)
-def stack(*arrays: Any, axis: int = 0) -> Any:
-    """The arrays of a sequence, all of one shape, along a new ``axis``."""
-    return np.stack(arrays, axis=axis)
-
-
-@composite(numpy=np.hstack)
-def hstack(arrays: Sequence[Any]) -> Any:
-    """The arrays side by side: vectors along their only axis, others along the second."""
-    parts = [atleast_1d(x) for x in arrays]
-    return concatenate(parts, 0 if parts and parts[0].ndim == 1 else 1)
-
-
-@composite(numpy=np.vstack)
-def vstack(arrays: Sequence[Any]) -> Any:
-    """The arrays one below the other along the first axis; a vector is one row."""
-    return concatenate([atleast_2d(x) for x in arrays], 0)
-
-
-@composite(numpy=np.dstack)
-def dstack(arrays: Sequence[Any]) -> Any:
-    """The arrays one behind the other along the third axis, each ``atleast_3d``."""
-    return concatenate([atleast_3d(x) for x in arrays], 2)
-
-
-@composite(numpy=np.column_stack)
-def column_stack(arrays: Sequence[Any]) -> Any:
-    """The arrays side by side along the second axis; a vector is one column."""
-    parts = [atleast_1d(x) for x in arrays]
-    return concatenate([x if x.ndim > 1 else expand_dims(x, 1) for x in parts], 1)
-
-
-# Arrays taken apart
-
-
-@composite(numpy=np.array_split)
-def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    """x in parts along ``axis``: so many, almost equal, or cut at the given places.
-
-    Raises:
-        ShapeError: fewer than one part was asked for.
-    """
-    axis = nonnegative_axis("array_split", x, axis)
-    n = x.shape[axis]
-    if np.ndim(indices_or_sections):
-        cuts = [0, *indices_or_sections, n]
-    else:
-        sections = int(indices_or_sections)
-        if sections < 1:
-            raise ShapeError(f"array_split makes one part or more, not {sections}")
-        size, longer = divmod(n, sections)  # so many parts have an entry more
-        cuts = [i * size + builtins.min(i, longer) for i in range(sections + 1)]
-    ahead = (slice(None),) * axis
-    return [getitem(x, (*ahead, slice(start, stop))) for start, stop in pairwise(cuts)]
-
-
-@composite(numpy=np.split)
-def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    """x in parts along ``axis``: so many equal ones, or cut at the given places.
-
-    Raises:
-        ShapeError: the axis cannot be cut into so many equal parts.
-    """
-    axis = nonnegative_axis("split", x, axis)
-    sections, n = indices_or_sections, x.shape[axis]
-    if not np.ndim(sections) and (sections < 1 or n % sections):
-        raise ShapeError(
-            f"split cannot cut {n} entries along axis {axis} into {sections} equal parts;"
-            " array_split makes parts that differ by one"
-        )
-    return array_split(x, sections, axis)
-
-
-@composite(numpy=np.hsplit)
-def hsplit(x: Any, indices_or_sections: Any) -> list[Any]:
-    """``split`` along the second axis, or the only one."""
-    return split(x, indices_or_sections, 1 if x.ndim > 1 else 0)
-
-
-@composite(numpy=np.vsplit)
-def vsplit(x: Any, indices_or_sections: Any) -> list[Any]:
-    """``split`` along the first axis of two or more."""
-    if x.ndim < 2:
-        raise ShapeError(f"vsplit needs two axes; shape {x.shape} has {x.ndim}: use split")
-    return split(x, indices_or_sections, 0)
-
-
-@composite(numpy=np.dsplit)
-def dsplit(x: Any, indices_or_sections: Any) -> list[Any]:
-    """``split`` along the third axis."""
-    if x.ndim < 3:
-        raise ShapeError(f"dsplit needs three axes; shape {x.shape} has {x.ndim}: use split")
-    return split(x, indices_or_sections, 2)
-
-
-@composite(numpy=getattr(np, "unstack", None))  # since NumPy 2.1
-def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
-    """The arrays that stand along ``axis``, without it: the inverse of ``stack``."""
-    axis = nonnegative_axis("unstack", x, axis)
-    ahead = (slice(None),) * axis
-    return tuple(getitem(x, (*ahead, i)) for i in range(x.shape[axis]))
 
 
 # Borders
@@ -547,7 +417,7 @@ def diag(x: Any, k: int = 0) -> Any:
     Raises:
         ShapeError: x has neither one axis nor two.
     """
-    x = _array(x)
+    x = as_array(x)
     if x.ndim == 2:
         return diagonal(x, k)
     if x.ndim != 1:
@@ -559,7 +429,7 @@ def diag(x: Any, k: int = 0) -> Any:
 @composite(numpy=np.diagflat)
 def diagflat(x: Any, k: int = 0) -> Any:
     """The matrix with x, laid out flat, on its k-th diagonal."""
-    return diag(ravel(_array(x)), k)
+    return diag(ravel(as_array(x)), k)
 
 
 @composite(numpy=np.trace)
@@ -586,90 +456,6 @@ def _triu_rule(g: Any, y: Any, x: Any, k: int) -> Any:
 def triu(x: Any, k: int = 0) -> Any:
     """The upper triangle of the matrices over the last two axes: zeros below the k-th diagonal."""
     return np.triu(x, k)
-
-
-# Differences
-
-
-@composite(numpy=np.diff)
-def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
-    """Each entry minus the one before it along ``axis``, n times over.
-
-    Args:
-        x: the array.
-        n: how often.
-        axis: the axis, which gets shorter by n.
-        prepend: what to put before x first: an array, or a number for one entry.
-        append: what to put after x first.
-
-    Raises:
-        ShapeError: n is negative.
-    """
-    x = _array(x)
-    axis = nonnegative_axis("diff", x, axis)
-    if n < 0:
-        raise ShapeError(f"diff takes differences n=0 times or more, not {n}")
-    one = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
-    ends = [
-        p if p is None or np.ndim(p) else broadcast_to(_array(p), one) for p in (prepend, append)
-    ]
-    if n and any(p is not None for p in ends):
-        parts = (ends[0], x, ends[1])
-        x = concatenate([_array(p) for p in parts if p is not None], axis)
-    ahead = (slice(None),) * axis
-    for _ in range(n):
-        x = getitem(x, (*ahead, slice(1, None))) - getitem(x, (*ahead, slice(None, -1)))
-    return x
-
-
-@composite(numpy=np.gradient)
-def gradient(x: Any, *spacings: Any, axis: Any = None, edge_order: int = 1) -> Any:
-    """The slope of samples x by differences: ``np.gradient``, not backpropagation.
-
-    Args:
-        x: the samples.
-        *spacings: the distance between samples, or their coordinates, constants; one for all axes
-            or one for each.
-        axis: an int, a tuple, or None for all.
-        edge_order: at the edges, 1 for the slope to the neighbour, 2 for that of a parabola.
-
-    Returns:
-        An array in the shape of x; for several axes a tuple of them.
-
-    Raises:
-        ShapeError: an axis is too short, or the spacings don't fit the axes.
-        OperandError: ``edge_order`` is neither 1 nor 2.
-    """
-    named = range(x.ndim) if axis is None else (axis,) if np.ndim(axis) == 0 else axis
-    axes = [nonnegative_axis("gradient", x, a) for a in named]
-    if edge_order not in (1, 2):
-        raise OperandError(f"gradient takes edge_order=1 or 2, not {edge_order!r}")
-    steps = [plain(step) for step in spacings] or [1.0]
-    if len(steps) == 1:
-        steps *= len(axes)
-    if len(steps) != len(axes):
-        raise ShapeError(f"gradient over {len(axes)} axes takes as many spacings, not {len(steps)}")
-    slopes = [_slope(x, a, step, edge_order) for a, step in zip(axes, steps, strict=True)]
-    return slopes[0] if len(slopes) == 1 else tuple(slopes)
-
-
-def _slope(x: Any, axis: int, spacing: Any, edge_order: int) -> Any:
-    """At each sample along ``axis``, the slope of the parabola through it and its neighbours."""
-    n = x.shape[axis]
-    if n <= edge_order or np.shape(spacing) not in ((), (n,)):
-        raise ShapeError(
-            f"gradient along axis {axis} of shape {x.shape} takes {edge_order + 1} samples or more,"
-            " and a spacing or a coordinate for each of them"
-        )
-    h = np.diff(spacing) if np.ndim(spacing) else np.full(n - 1, spacing)
-    h = h.astype(np.result_type(x.dtype, 0.0))
-    secants = diff(moveaxis(x, axis, -1)) / h
-    first, last = secants[..., :1], secants[..., -1:]
-    before, after = h[:-1], h[1:]
-    inner = (secants[..., :-1] * after + secants[..., 1:] * before) / (before + after)
-    if edge_order == 2:  # the slope of a parabola changes evenly from one sample to the next
-        first, last = 2 * first - inner[..., :1], 2 * last - inner[..., -1:]
-    return moveaxis(concatenate([first, inner, last], -1), -1, axis)
 
 
 # Conversions, copies, and constants of the same shape
@@ -745,9 +531,9 @@ def size(x: Any, axis: Any = None) -> int:
 # What the above need
 
 
-def _array(x: Any) -> Any:
-    """x as something with a shape: lists and numbers become arrays."""
-    return x if isinstance(x, Node | np.ndarray) else np.asarray(x)
+def as_array(x: Any, dtype: Any = None) -> Any:
+    """x as something with a shape: lists and numbers become arrays, of the given dtype."""
+    return x if isinstance(x, Node | np.ndarray) else np.asarray(x, dtype=dtype)
 
 
 def _of_kind(x: Any, data: Any) -> Any:

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tinygrad_edu as tg
 from tinygrad_edu import IndexingError, OperandError, ShapeError, Tensor, getitem
 from tinygrad_edu.ops.indexing import gather, index_add, index_set
+from tinygrad_edu.testing import gradcheck
 
 
 def leaf(data):
@@ -283,3 +285,34 @@ def test_an_index_that_is_changed_before_backward_does_not_change_the_gradient(c
 def test_an_index_or_value_that_does_not_fit_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call(leaf(X))
+
+
+def test_choices_by_number_are_numpys_and_differentiable():
+    places, choices = np.array([[0, 2], [1, 0]]), [np.array([1.0, 2.0]), 5.0, np.eye(2)]
+    y = np.choose(places, [leaf(c) for c in choices])
+    np.testing.assert_array_equal(y.data, np.choose(places, choices))
+    gradcheck(lambda *cs: np.choose(places, cs), *map(np.asarray, choices))
+    with pytest.raises(IndexingError, match="from 0 to 1, one for a choice"):
+        np.choose(places, [leaf(1.0), leaf(2.0)])
+
+
+def test_counts_are_plain_and_weighted_ones_differentiable():
+    places, weights = np.array([1, 3, 1]), np.array([0.5, 2.0, 1.5])
+    assert np.bincount(Tensor(places)).tolist() == [0, 2, 0, 1]
+    y = np.bincount(places, leaf(weights), minlength=6)
+    np.testing.assert_array_equal(y.data, np.bincount(places, weights, minlength=6))
+    gradcheck(lambda w: np.bincount(places, w), weights)
+
+
+@pytest.mark.parametrize(
+    ("x", "weights", "message"),
+    [
+        ([0.5], None, "bincount takes integers"),
+        ([-1], None, "negative"),
+        ([[1]], None, "a vector"),
+        ([1, 2], [1.0], "weights of its shape"),
+    ],
+)
+def test_what_cannot_be_counted_is_named(x, weights, message):
+    with pytest.raises((IndexingError, ShapeError), match=message):
+        tg.bincount(x, weights)

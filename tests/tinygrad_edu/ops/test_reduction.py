@@ -136,8 +136,6 @@ DIFFERENTIABLE = [
     *(op for op, _ in REDUCTIONS),
     reduction.logsumexp,
     reduction.ptp,
-    reduction.median,
-    reduction.average,
     reduction.cumsum,
     reduction.cumprod,
 ]
@@ -152,9 +150,9 @@ def test_a_reduction_keeps_its_dtype_forward_and_backward(op, dtype):
     assert y.dtype == x.grad.dtype == dtype
 
 
-@pytest.mark.parametrize("op", [tg.sum, tg.mean, reduction.prod, reduction.cumsum])
+@pytest.mark.parametrize("op", [tg.sum, tg.mean, tg.prod, tg.cumsum, tg.var, tg.std])
 def test_what_to_add_up_in_is_an_option(op):
-    x = Tensor(np.full(3, 0.1, np.float32), requires_grad=True)
+    x = Tensor(np.array([0.1, 0.2, 0.4], np.float32), requires_grad=True)
     y = op(x, dtype=np.float64)
     assert_same(y, getattr(np, op.name)(x.data, dtype=np.float64))
     y.sum().backward()
@@ -194,6 +192,18 @@ def test_accumulation_is_numpys(function, data):
     x, _, _ = data.draw(an_array_and_axes(min_side=0))
     axis = data.draw(st.none() | st.integers(-x.ndim, x.ndim - 1) if x.ndim else st.none())
     assert_same(function(leaf(x), axis), function(x, axis))
+
+
+@pytest.mark.parametrize("function", ["cumulative_sum", "cumulative_prod"])
+@pytest.mark.parametrize("options", [{"axis": 0}, {"axis": -1, "include_initial": True}])
+def test_accumulation_by_its_longer_name_may_begin_before_the_first_entry(function, options):
+    x = np.array([[1.5, 2.0, -1.0], [0.25, 4.0, 3.0]])
+    y = getattr(tg, function)(leaf(x), **options)
+    if hasattr(np, function):  # since NumPy 2.1
+        assert_same(y, getattr(np, function)(x, **options))
+    gradcheck(lambda x: getattr(tg, function)(x, **options), x, order=2)
+    with pytest.raises(ShapeError, match=rf"{function} of shape \(2, 3\) needs axis="):
+        getattr(tg, function)(leaf(x))
 
 
 def test_a_linear_recurrence_feeds_each_result_into_the_next():
@@ -246,55 +256,6 @@ def test_logsumexp_of_nothing_possible_is_minus_infinity_with_no_gradient():
     assert reduction.logsumexp(leaf([[], []]), 1).tolist() == [-math.inf, -math.inf]
 
 
-@given(drawn=an_array_and_axes())
-def test_medians_and_ranges_are_numpys(drawn):
-    x, axis, keepdims = drawn
-    for function in (np.median, np.ptp):
-        y = function(leaf(x), axis=axis, keepdims=keepdims)
-        assert_same(y, function(x, axis=axis, keepdims=keepdims))
-
-
-def test_the_gradient_of_a_median_goes_to_the_entries_in_the_middle():
-    assert gradient(reduction.median, [3.0, 1.0, 2.0]) == [0, 0, 1]
-    assert gradient(reduction.median, [3.0, 1.0, 2.0, 9.0]) == [0.5, 0, 0.5, 0]
-    assert np.isnan(reduction.median(leaf([1.0, math.nan, 2.0])).item())
-
-
-def test_there_is_no_median_of_nothing():
-    with pytest.raises(ShapeError, match=r"median .* shape \(2, 0\): there are no entries"):
-        reduction.median(leaf(np.zeros((2, 0))), axis=1)
-
-
-X = np.array([[1.0, 4.0, 2.0], [8.0, 5.0, 7.0]])
-W = np.array([[0.5, 2.0, 1.0], [1.0, 0.25, 3.0]])
-
-
-@pytest.mark.parametrize(
-    ("axis", "weights"),
-    [(None, None), (0, None), (None, W), (1, W), (1, W[0]), (-2, [1.0, 3.0]), ((1, 0), W.T)],
-)
-@pytest.mark.parametrize("keepdims", [False, True])
-def test_averages_are_numpys_with_their_weights(axis, weights, keepdims):
-    options = {"axis": axis, "weights": weights, "keepdims": keepdims, "returned": True}
-    expected, total = np.average(X, **options)
-    y, returned = np.average(leaf(X), **options)
-    assert_same(y, expected)
-    np.testing.assert_array_equal(np.asarray(returned), total)
-
-
-def test_an_average_is_differentiable_by_values_and_weights():
-    gradcheck(lambda x, w: reduction.average(x, 1, w), X, W, order=2)
-    gradcheck(lambda w: reduction.average(X, -1, w), W[0], order=2)
-
-
-@pytest.mark.parametrize(
-    ("axis", "message"), [(None, r"weights of that shape, not"), (1, r"or of shape \(3,\), not")]
-)
-def test_weights_of_another_shape_are_refused(axis, message):
-    with pytest.raises(ShapeError, match=rf"average .* shape \(2, 3\) takes .*{message} \(2,\)"):
-        reduction.average(leaf(X), axis, np.ones(2))
-
-
 CONSTANTS = [
     np.argmax,
     np.argmin,
@@ -324,14 +285,12 @@ def test_places_of_a_partition_are_numpys():
     [
         (lambda x: tg.sum(x, 2), IndexingError, r"sum .*shape \(2, 3\).*axis 2 is out of bounds"),
         (lambda x: reduction.argmax(x, 2), IndexingError, r"argmax .*\(2, 3\).*axis 2"),
-        (lambda x: reduction.median(x, 2), IndexingError, r"median .*axis=2 .*from -2 to 1"),
         (lambda x: tg.max(x[:0], 0), ShapeError, r"max .*\(0, 3\).*no identity"),
         (lambda x: reduction.argmin(x[:0]), ShapeError, r"argmin .*\(0, 3\)"),
         (lambda x: tg.sum(x, where=[True, False]), ShapeError, r"sum .*where=\[True, False\]"),
-        (lambda x: tg.sum(x, out=x), OperandError, "sum takes 1 operand and the options axis"),
-        (lambda x: reduction.median(x, 0.5), OperandError, "median takes one integer as axis="),
+        (lambda x: tg.sum(x, out=x), OperandError, "sum has no option 'out': use what it returns"),
     ],
 )
 def test_a_bad_axis_or_option_is_named(call, error, message):
     with pytest.raises(error, match=message):
-        call(leaf(X))
+        call(leaf([[1.0, 4.0, 2.0], [8.0, 5.0, 7.0]]))

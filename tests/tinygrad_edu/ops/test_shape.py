@@ -1,4 +1,4 @@
-"""Reshapes, permutations, joins and splits, borders, diagonals, sorting and conversions."""
+"""Reshapes, permutations, borders, diagonals, sorting and conversions."""
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
@@ -16,7 +16,6 @@ from tinygrad_edu import (
     UnknownNameError,
 )
 from tinygrad_edu.ops.declare import NUMPY_FUNCTIONS
-from tinygrad_edu.ops.shape import concatenate, unstack
 
 
 def leaf(data):
@@ -194,99 +193,6 @@ def test_a_partition_has_the_kth_entry_in_place_and_smaller_ones_before(kth, axi
         )
     (y * y).sum().backward()
     np.testing.assert_array_equal(t.grad, 2 * x)
-
-
-JOINS = [np.concatenate, np.stack, np.hstack, np.vstack, np.dstack, np.column_stack]
-
-
-@pytest.mark.parametrize("function", JOINS)
-@pytest.mark.parametrize("x", [V, M, X], ids=["vectors", "matrices", "three axes"])
-def test_arrays_are_put_together_as_in_numpy_each_with_its_gradient(function, x):
-    a, b = leaf(x), leaf(-x)
-    parts = [x, x + 1, -x, x]
-    y = function([a, x + 1, b, a])
-    np.testing.assert_array_equal(y.data, function(parts), strict=True)
-    w = np.arange(1.0, y.size + 1).reshape(y.shape)
-    (y * w).sum().backward()
-    # The weight of an entry is where it ended up.
-    zero, one = np.zeros_like(x), np.ones_like(x)
-    assert np.sum(a.grad) == np.sum(w * function([one, zero, zero, one]))
-    assert np.sum(b.grad) == np.sum(w * function([zero, zero, one, zero]))
-
-
-@pytest.mark.parametrize("function", JOINS[2:])
-def test_numbers_and_lists_join_in(function):
-    t = leaf(3.0)
-    y = function([t, 2.0])
-    np.testing.assert_array_equal(y.data, function([3.0, 2.0]), strict=True)
-    y.sum().backward()
-    assert t.grad == 1
-
-
-@pytest.mark.parametrize(("axis", "shape"), [(0, (2, 2)), (-1, (1, 4)), (None, (4,))])
-def test_arrays_of_several_dtypes_join_in_the_larger_and_get_their_own_back(axis, shape):
-    a = Tensor(np.ones((1, 2), np.float32), requires_grad=True)
-    b = Tensor(np.ones((1, 2), np.float64), requires_grad=True)
-    y = concatenate([a, b], axis)
-    y.sum().backward()
-    assert (y.shape, y.dtype) == (shape, np.float64)
-    assert (a.grad.dtype, b.grad.dtype) == (np.float32, np.float64)
-
-
-SPLITS = [
-    (np.split, M, 3),
-    (np.split, M, [1, 1, 7]),
-    (np.split, M, [-1]),
-    (np.array_split, M, 2),
-    (np.array_split, V, 7),
-    (np.hsplit, M, 2),
-    (np.hsplit, V, [3]),
-    (np.vsplit, M, (1, 2)),
-    (np.dsplit, X, 4),
-]
-
-
-@pytest.mark.parametrize(("function", "x", "cuts"), SPLITS)
-def test_the_parts_of_an_array_are_numpys_and_have_its_graph(function, x, cuts):
-    t, counts = leaf(x), np.zeros_like(x)
-    for i, (part, expected, count) in enumerate(
-        zip(function(t, cuts), function(x, cuts), function(counts, cuts), strict=True)
-    ):
-        np.testing.assert_array_equal(part.data, expected, strict=True)
-        (i * part).sum().backward()
-        count += i
-    np.testing.assert_array_equal(t.grad, counts)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "options"),
-    [
-        ((), {}),
-        ((0.5,), {"axis": 1, "edge_order": 2}),
-        ((2.0, [0.0, 1.0, 4.0, 5.0]), {"axis": (0, -1)}),
-        (([0.0, 1.0, 4.0, 5.0],), {"axis": 2, "edge_order": 2}),
-    ],
-)
-def test_slopes_of_samples_are_numpys(arguments, options):
-    x = np.concatenate([X, X[:1] ** 2])
-    t = leaf(x)
-    ours, expected = (np.gradient(a, *arguments, **options) for a in (t, x))
-    ours, expected = (a if isinstance(a, tuple) else (a,) for a in (ours, expected))
-    for i, (y, slope) in enumerate(zip(ours, expected, strict=True)):
-        np.testing.assert_allclose(y.data, slope, rtol=1e-14, atol=1e-14)
-        t.zero_grad()
-        y.sum().backward()
-        d = np.cos(np.arange(x.size)).reshape(x.shape)  # any other samples: slopes are linear
-        moved = np.gradient(d, *arguments, **options)
-        moved = moved if isinstance(moved, tuple) else (moved,)
-        np.testing.assert_allclose(np.sum(t.grad * d), np.sum(moved[i]))
-
-
-def test_unstacking_undoes_stacking():
-    t = leaf(X)
-    parts = unstack(t, -1)
-    assert [part.shape for part in parts] == [(2, 3)] * 4
-    np.testing.assert_array_equal(np.stack(parts, -1).data, X)
 
 
 @pytest.mark.parametrize("options", [{}, {"indexing": "ij"}, {"sparse": True}, {"copy": False}])

@@ -28,13 +28,13 @@ class Failure(NamedTuple):
     """An operation that could not be run.
 
     Attributes:
-        op: the operation.
+        name: of the operation.
         inputs: the nodes, numbers and arrays it was given.
         attrs: its options.
         scope: the path of the module it ran in.
     """
 
-    op: Any
+    name: str
     inputs: tuple[Any, ...]
     attrs: dict[str, Any] | None
     scope: str

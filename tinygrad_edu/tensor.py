@@ -108,11 +108,11 @@ class Tensor(Operators):
         try:
             y = op.on_arrays(*operands, **attrs) if attrs else op.on_arrays(*operands)
         except TinygradError as error:
-            error.graph = error.graph or Failure(op, inputs, attrs, mode.get()[1])
+            error.graph = Failure(op.name, inputs, attrs, mode.get()[1])
             raise
         except (ValueError, TypeError, IndexError) as error:
             explained = _explained(op, operands, attrs, error)
-            explained.graph = Failure(op, inputs, attrs, mode.get()[1])
+            explained.graph = Failure(op.name, inputs, attrs, mode.get()[1])
             raise explained from error
         if op.saves:
             y, saved = y

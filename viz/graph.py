@@ -246,9 +246,7 @@ def _constant_box(name: str, x: Any, scope: str) -> Box:
 
 def _failure_box(name: str, failure: Failure) -> Box:
     options = [(option, str(value)) for option, value in (failure.attrs or {}).items()]
-    return Box(
-        name, "failure", "", f"{failure.op.name} failed", tuple(options), None, failure.scope
-    )
+    return Box(name, "failure", "", f"{failure.name} failed", tuple(options), None, failure.scope)
 
 
 def _array_rows(data: np.ndarray[Any, Any]) -> list[tuple[str, str]]:

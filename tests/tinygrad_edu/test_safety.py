@@ -193,9 +193,23 @@ def test_a_failed_op_carries_the_graph_up_to_the_failure():
     with pytest.raises(tg.ShapeError) as failure:
         hidden @ b
     graph = failure.value.graph
-    assert (graph.op.name, graph.scope) == ("matmul", "")
+    assert (graph.name, graph.scope) == ("matmul", "")
     assert graph.inputs[0] is hidden
     assert tg.GradientError("").graph is None
+
+
+def test_so_does_a_failed_function_that_is_put_together_from_ops():
+    x = leaf(np.ones((2, 3)))
+
+    class Norm(nn.Module):
+        def forward(self, x):
+            return tg.layer_norm(x, (4,))
+
+    with pytest.raises(tg.ShapeError, match=r"normalized_shape \(4,\).* \(in 0\)$") as failure:
+        nn.Sequential(Norm())(x)
+    graph = failure.value.graph
+    assert (graph.name, graph.scope, graph.attrs) == ("layer_norm", "0", {"normalized_shape": (4,)})
+    assert graph.inputs == (x,)
 
 
 def test_an_index_that_the_caller_changes_afterwards_changes_no_gradient():

@@ -15,8 +15,8 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from tinygrad_edu.errors import GradientLostError, OperandError, TinygradError
-from tinygrad_edu.graph import Node, plain
+from tinygrad_edu.errors import Failure, GradientLostError, OperandError, TinygradError
+from tinygrad_edu.graph import Node, mode, plain
 from tinygrad_edu.names_elsewhere import wrong_call
 
 Rule = Callable[..., Any]
@@ -246,6 +246,12 @@ def composite(
         def called(*args: Any, **kwargs: Any) -> Any:
             try:
                 return function(*args, **kwargs)
+            except TinygradError as error:
+                if error.graph is None:
+                    error.graph = _failure(function, args, kwargs)
+                    if error.graph.scope:
+                        error.args = (f"{error} (in {error.graph.scope})",)
+                raise
             except TypeError as error:
                 here = error.__traceback__
                 if here is None or here.tb_next is not None:
@@ -259,6 +265,14 @@ def composite(
         return cast(Function, called)
 
     return declare
+
+
+def _failure(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Failure:
+    """What a function that is put together from ops was given when it failed."""
+    given = inspect.signature(function).bind(*args, **kwargs).arguments
+    arrays = {k: x for k, x in given.items() if isinstance(x, Node | np.ndarray)}
+    options = {k: x for k, x in given.items() if k not in arrays}
+    return Failure(function.__name__, tuple(arrays.values()), options, mode.get()[1])
 
 
 def constant(value: Any, function: str, option: str) -> Any:

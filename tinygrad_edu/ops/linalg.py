@@ -165,7 +165,11 @@ def _det_rule(g: Any, y: Any, a: Any) -> Any:
 
 @primitive(_det_rule, numpy=np.linalg.det)
 def det(a: Any) -> Any:
-    """The determinant of square matrices ``(..., M, M)``."""
+    """The determinant of square matrices ``(..., M, M)``.
+
+    Its gradient holds for singular matrices too, where it takes M products of matrices; there its
+    accuracy falls as M grows.
+    """
     _check_matrices("det", a)
     return np.linalg.det(a)
 

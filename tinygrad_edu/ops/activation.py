@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_edu.errors import UnknownNameError
 from tinygrad_edu.ops.declare import Op, composite, elementwise
-from tinygrad_edu.ops.elementwise import abs, erf, exp, tanh, where
+from tinygrad_edu.ops.elementwise import abs, clip, erf, exp, tanh, where
 
 # Sigmoid and its relatives
 
@@ -78,13 +78,14 @@ softsign: Op = elementwise(
     "softsign",
     lambda x: x / (1.0 + math.fabs(x)),
     lambda x: x / (1.0 + np.abs(x)),
-    lambda g, y, x: g / (1 + abs(x)) ** 2,
+    lambda g, y, x: g / (1 + abs(x)) / (1 + abs(x)),  # the square overflows float16 at 256
     doc="x / (1 + |x|). Source: Bergstra et al., 2009.",
 )
 
 _NORMAL_PEAK = 1 / math.sqrt(2 * math.pi)  # the standard normal density at 0
 _TANH_SCALE = math.sqrt(2 / math.pi)
 _TANH_CUBE = 0.044715
+_TAIL = 40  # beyond it Φ is 0 or 1 to the last digit, and the square may overflow float16
 
 
 def _normal_cdf(x: Any) -> Any:
@@ -95,11 +96,13 @@ def _gelu(x: Any, approximate: str = "none") -> Any:
     if approximate == "none":
         return x * _normal_cdf(x)
     if approximate == "tanh":
-        return 0.5 * x * (1 + tanh(_TANH_SCALE * x * (1 + _TANH_CUBE * x * x)))
+        near = clip(x, -_TAIL, _TAIL)
+        return 0.5 * x * (1 + tanh(_TANH_SCALE * near * (1 + _TANH_CUBE * near * near)))
     raise UnknownNameError("approximation of gelu", approximate, ["none", "tanh"])
 
 
 def _gelu_rule(g: Any, y: Any, x: Any, approximate: str) -> Any:
+    x = clip(x, -_TAIL, _TAIL)
     if approximate == "none":  # Φ(x) + x φ(x)
         return g * (_normal_cdf(x) + x * _NORMAL_PEAK * exp(-0.5 * x * x))
     t = tanh(_TANH_SCALE * x * (1 + _TANH_CUBE * x * x))

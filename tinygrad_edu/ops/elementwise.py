@@ -246,7 +246,8 @@ erf: Op = elementwise(
     "erf",
     math.erf,
     _erf,
-    lambda g, y, x: g * (2 / math.sqrt(math.pi)) * exp(-x * x),
+    # Beyond 30 it is 0 to the last digit, and the square of x may overflow float16.
+    lambda g, y, x: g * (2 / math.sqrt(math.pi)) * exp(-square(minimum(abs(x), 30))),
     doc="The error function, 2/√π ∫₀ˣ exp(-t²) dt.",
 )
 

@@ -58,8 +58,15 @@ def test_the_tanh_approximation_of_gelu_is_within_its_published_error():
     assert 0 < difference.max() < 1e-3
 
 
-@pytest.mark.parametrize("op", [tg.sigmoid, tg.silu, tg.tanh, tg.gelu, tg.erf, softplus, mish, elu])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def gelu_by_tanh(x):
+    return tg.gelu(x, "tanh")
+
+
+@pytest.mark.parametrize(
+    "op",
+    [tg.sigmoid, tg.silu, tg.tanh, tg.gelu, gelu_by_tanh, tg.erf, softplus, mish, elu],
+)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_an_activation_saturates_without_overflow(op, dtype):
     x = leaf([-1000.0, 1000.0], dtype)
     y = op(x)
@@ -69,6 +76,12 @@ def test_an_activation_saturates_without_overflow(op, dtype):
     assert x.grad[0] == 0
     assert x.grad[1] in (0, 1)
     assert gradients(op(Value(-1000.0))).popitem()[1] == 0
+
+
+def test_softsign_does_not_overflow_in_half_precision():
+    x = leaf([-1000.0, 1000.0], np.float16)
+    softsign(x).sum().backward()
+    np.testing.assert_allclose(x.grad, 1e-6, rtol=0.1)
 
 
 @pytest.mark.parametrize(

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.linalg import LinAlgError
+
+if TYPE_CHECKING:
+    from tinygrad_edu.graph import Node
 
 
 class TinygradError(Exception):
     """The base of every exception this library raises on purpose.
 
     Attributes:
-        graph: the operation that failed, with its inputs: the graph up to the failure. ``None``
-            where the error is not of an operation.
+        graph: the operation that failed, with its inputs: the graph up to the failure; or the
+            graph that shows what is wrong. ``viz.draw`` draws either. ``None`` where the error is
+            not of an operation.
     """
 
-    graph: Failure | None = None
+    graph: Failure | Node | None = None
 
 
 class Failure(NamedTuple):

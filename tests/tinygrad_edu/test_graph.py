@@ -26,7 +26,7 @@ from tinygrad_edu import (
     topological_order,
 )
 from tinygrad_edu.graph import mode
-from tinygrad_edu.testing import gradcheck
+from tinygrad_edu.testing import expressions, gradcheck
 
 DEEP = 200_000  # Python's recursion limit is 1000
 
@@ -60,34 +60,13 @@ def without_garbage_collection():
 # Order and depth
 
 
-@st.composite
-def programs(draw, kinds):
-    """Steps, each the number of an operation and the two earlier results it is applied to."""
-    length = draw(st.integers(1, 8))
-    return [
-        (
-            draw(st.integers(0, kinds - 1)),
-            draw(st.integers(0, step + 1)),
-            draw(st.integers(0, step + 1)),
-        )
-        for step in range(length)
-    ]
-
-
-def run(program, operations, *inputs):
-    results = list(inputs)
-    for kind, i, j in program:
-        results.append(operations[kind](results[i], results[j]))
-    return results
-
-
-@given(programs(2))
-def test_every_node_comes_once_and_after_its_inputs(program):
-    results = run(program, [lambda a, b: a + b, lambda a, b: a * b], Value(1.0), Value(2.0))
-    order = topological_order(results[-1])
+@given(expressions())
+def test_every_node_comes_once_and_after_its_inputs(expression):
+    y = expression(*map(Value, expression.inputs))
+    order = topological_order(y)
     place = {node: i for i, node in enumerate(order)}
     assert len(place) == len(order)
-    assert order[-1] is results[-1]
+    assert order[-1] is y
     for node in order:
         assert all(place[x] < place[node] for x in node.inputs if isinstance(x, Node))
 
@@ -184,6 +163,27 @@ SMOOTH = [
     lambda a, b: (a @ b).sigmoid(),
     lambda a, b: a.reshape(4)[[0, 3, 0, 1]].reshape(2, 2) + b.broadcast_to(2, 2),
 ]
+
+
+@st.composite
+def programs(draw, kinds):
+    """Steps, each the number of an operation and the two earlier results it is applied to."""
+    length = draw(st.integers(1, 8))
+    return [
+        (
+            draw(st.integers(0, kinds - 1)),
+            draw(st.integers(0, step + 1)),
+            draw(st.integers(0, step + 1)),
+        )
+        for step in range(length)
+    ]
+
+
+def run(program, operations, *inputs):
+    results = list(inputs)
+    for kind, i, j in program:
+        results.append(operations[kind](results[i], results[j]))
+    return results
 
 
 @given(programs(len(SMOOTH)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from numbers import Real
+from operator import methodcaller
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,6 +86,8 @@ def gradcheck(
     >>> gradcheck(lambda x, w: (x @ w).tanh(), np.eye(3), np.array([0.1, -0.2, 0.3]), order=2)
     Report(entries=24, compared=24, kinks=0)
     """
+    # pytest leaves this function out of the traceback of a mismatch, which is not about it.
+    __tracebackhide__ = methodcaller("errisinstance", GradientMismatchError)
     if order not in (1, 2):
         raise OperandError(f"gradcheck checks order=1 or order=2, not {order!r}")
     names = [name for i, x in enumerate(inputs) for name in _names(x, str(i))]
@@ -103,7 +106,7 @@ def gradcheck(
             outcome = compare(loss, derivative, tolerance)
             if outcome.wrong:
                 fault = first_fault(loss.value(), order, tolerance)
-                raise _mismatch(outcome, derivative, titles, fault)
+                raise _mismatch(outcome, derivative, titles, fault, tolerance)
             outcomes.append(outcome)
     kinks = [kink for outcome in outcomes for kink in outcome.kinks]
     if kinks:
@@ -146,7 +149,11 @@ def _as_node(x: Any, name: str) -> Any:
 
 
 def _mismatch(
-    outcome: Outcome, order: int, titles: Sequence[str], fault: Fault | None
+    outcome: Outcome,
+    order: int,
+    titles: Sequence[str],
+    fault: Fault | None,
+    tolerance: Tolerance,
 ) -> GradientMismatchError:
     parts = [
         f"the {NAMES[order]} differs from finite differences at {_amount(outcome)}:",
@@ -154,7 +161,9 @@ def _mismatch(
         _accusation(fault),
     ]
     error = GradientMismatchError("\n".join(parts))
-    error.graph = None if fault is None else fault.piece
+    if fault is not None:
+        error.graph = fault.piece
+        error.options = {"order": fault.order, **tolerance._asdict()}
     return error
 
 

@@ -2,7 +2,13 @@
 
 from nn import data, init, optim, training, zoo
 from nn.containers import Sequential
-from nn.errors import CheckpointError, ConfigurationError, StateDictError, TrainingError
+from nn.errors import (
+    CheckpointError,
+    ConfigurationError,
+    ModuleLawError,
+    StateDictError,
+    TrainingError,
+)
 from nn.layers.activation import ACTIVATIONS, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
 from nn.layers.dropout import Dropout
 from nn.layers.flatten import Flatten
@@ -24,6 +30,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "Module",
+    "ModuleLawError",
     "Neuron",
     "Parameter",
     "ReLU",

@@ -45,3 +45,18 @@ class CheckpointError(TinygradError, ValueError):
 
 class TrainingError(TinygradError, RuntimeError):
     """Training that cannot go on, such as a loss that is no longer a number."""
+
+
+class ModuleLawError(TinygradError, AssertionError):
+    """A module that does not do what every module does, found by ``nn.testing.check_module``.
+
+    Attributes:
+        law: the name of what it does not keep to, such as ``"registration"``.
+        path: the path of the submodule or parameter at fault; ``""`` for the module itself.
+        reason: what was seen, with numbers, and what would be right.
+    """
+
+    def __init__(self, law: str, module: str, path: str, reason: str) -> None:
+        self.law, self.path, self.reason = law, path, reason
+        where = f"{path} of {module}" if path else module
+        super().__init__(f"{where} breaks the law of {law}: {reason}")

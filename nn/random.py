@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
 _generator = np.random.default_rng()
@@ -19,6 +22,18 @@ def manual_seed(seed: int) -> None:
     """
     global _generator
     _generator = np.random.default_rng(seed)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within it the shared generator is a new one; afterwards the old one goes on where it was."""
+    global _generator
+    before = _generator
+    manual_seed(seed)
+    try:
+        yield
+    finally:
+        _generator = before
 
 
 def generator(rng: np.random.Generator | None = None) -> np.random.Generator:

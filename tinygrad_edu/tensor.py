@@ -394,6 +394,9 @@ class Tensor(Operators):
     nonzero = method(indexing.nonzero)
 
     def __getattr__(self, name: str) -> Any:
+        # copy and NumPy ask for protocols, and for slots that are not set: nobody misspelled those.
+        if name.startswith("__") or hasattr(type(self), name):
+            raise AttributeError(name)
         known = [known for known in dir(type(self)) if not known.startswith("_")]
         if name in OPS or name in COMPOSITES:
             raise AttributeError(f"Tensor has no method {name!r}: {name}(t, ...) is a function")

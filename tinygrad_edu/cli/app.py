@@ -1,7 +1,9 @@
-"""The commands: demo, train, draw and neurons."""
+"""The commands: demo, train, draw, neurons, check and isolate."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +17,11 @@ from rich.table import Table
 import nn
 import tinygrad_edu as tg
 import viz
+from tinygrad_edu.cli import check as checking
 from tinygrad_edu.cli import expression as expressions
-from tinygrad_edu.cli import run, scalar
+from tinygrad_edu.cli import isolate as isolating
+from tinygrad_edu.cli import objects, run, scalar
+from viz.files import write
 
 app = typer.Typer(
     name="tinygrad-edu",
@@ -152,10 +157,8 @@ def draw(
     after "--".
     """
     root, leaves = expressions.evaluate(expression, expressions.assignments(variables or []))
-    try:
+    with refused(out):
         path = viz.draw(root).save(out)
-    except PermissionError as error:
-        raise run.OutputError(f"cannot write {out}: {error.strerror}") from error
     console = Console(highlight=False)
     root.backward()
     console.print(f"{expression} = {root.data:.6g}", markup=False)
@@ -197,6 +200,123 @@ def neurons(
         neuron_table(model, f"{dataset}[{sample}]: x = ({x[0]:.4f}, {x[1]:.4f}), class {label}")
     )
     console.print(f"L = {loss.data:.6f}")
+
+
+Shapes = Annotated[
+    list[str] | None,
+    typer.Option("--shape", help="Of an input to draw, such as 4,3; repeatable.", metavar="N,..."),
+]
+
+
+@app.command(no_args_is_help=True)
+def check(
+    target: Annotated[
+        str, typer.Argument(metavar="MODULE:NAME", help="What to check.", show_default=False)
+    ],
+    shape: Shapes = None,
+    order: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=2,
+            help="2 for second derivatives too. By default 2 of an op, else 1.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of inputs and initial weights.")] = 0,
+    rtol: Annotated[float, typer.Option(help="What gradients may differ by, relatively.")] = 1e-6,
+    atol: Annotated[float, typer.Option(help="What they may differ by besides.")] = 1e-8,
+    batch_axis: Annotated[
+        int, typer.Option(help="The axis of a module's samples; -1 if samples are to meet.", min=-1)
+    ] = 0,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--draw", help="Draw what is wrong: a .svg, .png or .dot file."),
+    ] = None,
+) -> None:
+    """Check an op, a function or a layer of your own: gradients, and what else all keep to.
+
+    NAME is an op, a function of Values or Tensors, a Module, or a class or
+    function that makes one of these without arguments. MODULE is imported
+    from the current folder, or from what is installed. A function gets a
+    number for each parameter, or arrays with --shape.
+
+    For example:
+
+      tinygrad-edu check layers:Gate --shape 4,3
+
+      tinygrad-edu check ops:swish --draw swish.svg
+
+      tinygrad-edu check losses:huber --shape 8 --shape 8 --order 2
+
+    The exit code is 1 if something is wrong.
+    """
+    console = Console(highlight=False)
+    axis = None if batch_axis < 0 else batch_axis
+    try:
+        told = checking.check(target, objects.shapes_of(shape or []), order, seed, rtol, atol, axis)
+    except AssertionError as error:
+        if not isinstance(error, tg.TinygradError):
+            raise
+        console.print(str(error), markup=False, soft_wrap=True)
+        if picture is not None and error.graph is not None:
+            with refused(picture):
+                console.print(f"drawn in {viz.draw(error.graph).save(picture)}", markup=False)
+        elif picture is not None:
+            console.print("There is no single op to draw.")
+        raise typer.Exit(1) from error
+    console.print(told, markup=False, soft_wrap=True)
+
+
+@app.command(no_args_is_help=True)
+def isolate(
+    target: Annotated[
+        str, typer.Argument(metavar="MODULE:NAME", help="The model.", show_default=False)
+    ],
+    shape: Shapes = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:NAME", help="Returns inputs, or inputs and targets."),
+    ] = None,
+    loss: Annotated[str | None, typer.Option(help="mse or cross_entropy.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of inputs and initial weights.")] = 0,
+    script: Annotated[
+        Path | None, typer.Option(help="Where to write a script that shows the fault alone.")
+    ] = None,
+) -> None:
+    """Find the module of a model that is at fault: wrong gradients, nan, dead units, and so on.
+
+    NAME is a Module, or a class or function that makes one without
+    arguments. Inputs are drawn with --shape, or returned by the function
+    that --data names.
+
+    For example:
+
+      tinygrad-edu isolate models:classifier --shape 32,784 --loss cross_entropy
+
+      tinygrad-edu isolate models:net --data models:batch --script fault.py
+
+    The exit code is 1 if a fault was found.
+    """
+    console = Console(highlight=False)
+    found = isolating.diagnose(target, objects.shapes_of(shape or []), data, loss, seed)
+    console.print(str(found), markup=False, soft_wrap=True)
+    if found.finding is None:
+        return
+    if script is not None:
+        with refused(script):
+            write(script, found.finding.script.encode())
+        console.print(f"\nrun python {script} to see it alone", markup=False)
+    raise typer.Exit(1)
+
+
+@contextmanager
+def refused(path: Path) -> Iterator[None]:
+    """Within it, a file that must not be written is an OutputError."""
+    try:
+        yield
+    except PermissionError as error:
+        raise run.OutputError(f"cannot write {path}: {error.strerror}") from error
 
 
 def widths(text: str) -> list[int]:

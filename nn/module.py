@@ -6,15 +6,20 @@ every node it makes can be told to be its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from nn.errors import StateDictError
-from tinygrad_edu import Node, Tensor, Value, mark_changed
-from tinygrad_edu.graph import mode
+from nn.errors import ConfigurationError, StateDictError
+from nn.hooks import Hooks, Remove
+from tinygrad_edu import Node, Tensor, UnknownNameError, Value, mark_changed
+from tinygrad_edu.graph import mode, plain
+
+if TYPE_CHECKING:
+    from nn.summary import Summary
 
 Array = np.ndarray[Any, Any]
 
@@ -56,14 +61,20 @@ class Module:
     training: bool
     _parameters: dict[str, Node]
     _modules: dict[str, Module]
+    _buffers: list[str]
+    _hooks: Hooks | None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: D102
         # Here rather than in __init__, so that a subclass that forgets super().__init__() works.
         module = super().__new__(cls)
-        module.__dict__.update(training=True, _parameters={}, _modules={})
+        module.__dict__.update(training=True, _parameters={}, _modules={}, _buffers=[], _hooks=None)
         return module
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._buffers:
+            value = np.asarray(value)
+            object.__setattr__(self, name, value)
+            return
         self._forget(name)
         if isinstance(value, list | tuple) and value:
             registered = all(isinstance(v, Module) or _is_parameter(v) for v in value)
@@ -79,6 +90,20 @@ class Module:
         self._forget(name)
         object.__delattr__(self, name)
 
+    def register_buffer(self, name: str, value: Any) -> None:
+        """Keep an array that is part of the model's state and is not learned: a running mean.
+
+        It is an attribute like any other, and setting it again keeps it a buffer. ``state_dict``
+        holds it and ``to`` casts it. The array is copied.
+        """
+        if hasattr(self, name):
+            raise ConfigurationError(
+                f"{type(self).__name__} has an attribute {name!r} already: a buffer needs a name of"
+                " its own"
+            )
+        self._buffers.append(name)
+        object.__setattr__(self, name, np.array(value))
+
     def _register(self, name: str, value: Any) -> None:
         if isinstance(value, Module):
             self._modules[name] = value
@@ -87,6 +112,8 @@ class Module:
             value.label = value.label or name
 
     def _forget(self, name: str) -> None:
+        if name in self._buffers:
+            self._buffers.remove(name)
         for registry in (self._parameters, self._modules):
             if name in registry or f"{name}.0" in registry:
                 for key in [k for k in registry if k == name or k.startswith(f"{name}.")]:
@@ -96,13 +123,14 @@ class Module:
         """What the module computes; each subclass writes its own."""
         raise TypeError(f"{type(self).__name__} has no forward(): a Module's subclass defines it")
 
-    def __call__(self, *inputs: Any) -> Any:
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Run ``forward`` with this module's path as the scope of the graph."""
+        run = self.forward if self._hooks is None else self._hooks.around(self)
         paths, records, outer = _paths.get(), *mode.get()
         if paths is None:  # this is the model itself
             token = _paths.set({module: path for path, module in self.named_modules()})
             try:
-                return self.forward(*inputs)
+                return run(*inputs, **options)
             finally:
                 _paths.reset(token)
         path = paths.get(self)
@@ -110,9 +138,47 @@ class Module:
             path = f"{outer}.{type(self).__name__}".lstrip(".")
         scope = mode.set((records, path))
         try:
-            return self.forward(*inputs)
+            return run(*inputs, **options)
         finally:
             mode.reset(scope)
+
+    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> Remove:
+        """Have ``hook(module, inputs)`` called before ``forward``.
+
+        What it returns, unless None, takes the place of the inputs.
+
+        Returns:
+            A function that removes the hook.
+        """
+        return self._own_hooks().add(self._own_hooks().before, hook)
+
+    def register_forward_hook(self, hook: Callable[..., Any]) -> Remove:
+        """Have ``hook(module, inputs, output)`` called after ``forward``.
+
+        What it returns, unless None, takes the place of the output.
+
+        >>> import nn, numpy as np
+        >>> model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+        >>> remove = model[1].register_forward_hook(lambda module, x, y: print(y.shape))
+        >>> _ = model(np.ones((2, 3), np.float32))
+        (2, 4)
+        >>> remove()
+        """
+        return self._own_hooks().add(self._own_hooks().after, hook)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any]) -> Remove:
+        """Have ``hook(module, grad_inputs, grad_outputs)`` called in backward.
+
+        It gets two tuples of ∂L/∂input and ∂L/∂output, with None where no gradient flows, once
+        all of the module's inputs have their gradients.
+        """
+        return self._own_hooks().add(self._own_hooks().backward, hook)
+
+    def _own_hooks(self) -> Hooks:
+        if self._hooks is None:
+            object.__setattr__(self, "_hooks", Hooks())
+        assert self._hooks is not None
+        return self._hooks
 
     # What is in it.
 
@@ -138,6 +204,35 @@ class Module:
                     seen.add(parameter)
                     yield _join(path, name), parameter
 
+    def named_buffers(self) -> Iterator[tuple[str, Array]]:
+        """The path and array of every buffer."""
+        for path, module in self.named_modules():
+            for name in module._buffers:
+                yield _join(path, name), getattr(module, name)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The name and module of everything directly in this one."""
+        return iter(self._modules.items())
+
+    def children(self) -> Iterator[Module]:
+        """What is directly in this module."""
+        return iter(self._modules.values())
+
+    def get_submodule(self, path: str) -> Module:
+        """The module at a path such as ``"features.0"``.
+
+        Raises:
+            UnknownNameError: there is none.
+        """
+        found = dict(self.named_modules())
+        if path not in found:
+            raise UnknownNameError("module path", path, found)
+        return found[path]
+
     def parameters(self) -> list[Any]:
         """Every parameter once: what an optimizer takes."""
         return [parameter for _, parameter in self.named_parameters()]
@@ -157,40 +252,94 @@ class Module:
         """Have dropout and the like behave as in use; returns the module."""
         return self.train(False)
 
+    def apply(self, f: Callable[[Module], Any]) -> Self:
+        """Call ``f`` on every module below this one and then on it itself, inner ones first."""
+        for module in reversed(list(self.modules())):
+            f(module)
+        return self
+
+    def freeze(self) -> Self:
+        """Have no parameter here learn: none requires a gradient any more."""
+        return self._require_gradients(False)
+
+    def unfreeze(self) -> Self:
+        """Have every parameter here learn again."""
+        return self._require_gradients(True)
+
+    def _require_gradients(self, required: bool) -> Self:
+        for parameter in self.parameters():
+            parameter.requires_grad = required
+        return self
+
+    def to(self, dtype: DTypeLike) -> Self:
+        """Cast every Tensor parameter and every buffer of floats; returns the module."""
+        for parameter in self.parameters():
+            if isinstance(parameter, Tensor):
+                parameter.data = parameter.data.astype(dtype)
+                parameter.zero_grad()
+                mark_changed(parameter)
+        for module in self.modules():
+            for name in module._buffers:
+                buffer = getattr(module, name)
+                if buffer.dtype.kind == "f":
+                    setattr(module, name, buffer.astype(dtype))
+        return self
+
     # In and out.
 
     def state_dict(self) -> dict[str, Array]:
-        """A copy of every parameter's data, by path."""
-        return {path: np.array(parameter.data) for path, parameter in self.named_parameters()}
+        """A copy of every parameter's data and of every buffer, by path."""
+        parameters = {path: np.array(p.data) for path, p in self.named_parameters()}
+        return parameters | {path: np.array(b) for path, b in self.named_buffers()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Set every parameter's data from ``state``, keeping each parameter's dtype.
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
+        """Set every parameter's data and every buffer from ``state``, keeping each one's dtype.
+
+        Args:
+            state: as ``state_dict`` returns it; Tensors will do for arrays.
+            strict: whether names that are missing or unexpected are errors, or left alone.
 
         Raises:
             StateDictError: names are missing or unexpected, shapes differ, or data are no real
                 numbers; all are listed, and nothing was loaded.
         """
-        own = dict(self.named_parameters())
+        own: dict[str, Any] = {**dict(self.named_parameters()), **dict(self.named_buffers())}
         given = {n: np.asarray(x.data if isinstance(x, Node) else x) for n, x in state.items()}
-        missing = [name for name in own if name not in given]
-        unexpected = [name for name in given if name not in own]
+        missing = [name for name in own if name not in given] if strict else []
+        unexpected = [name for name in given if name not in own] if strict else []
         mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...] | str]] = {}
         for name in own.keys() & given.keys():
-            want, got = np.shape(own[name].data), given[name]
+            want, got = np.shape(plain(own[name])), given[name]
             if got.dtype.kind not in "biuf":
                 mismatched[name] = (want, str(got.dtype))
             elif got.shape != want:
                 mismatched[name] = (want, got.shape)
         if missing or unexpected or mismatched:
             raise StateDictError(missing, unexpected, mismatched)
-        for name, parameter in own.items():
-            if isinstance(parameter, Value):
-                parameter.data = float(given[name])
-            else:
-                parameter.data = given[name].astype(parameter.data.dtype)
-            mark_changed(parameter)
+        for name, target in own.items():
+            if name in given:
+                _fill(target, given[name])
+
+    def __getstate__(self) -> dict[str, Any]:
+        # For copy and pickle. Hooks look at this very module.
+        return {**self.__dict__, "_hooks": None}
 
     # On paper.
+
+    def summary(self, *input_shapes: tuple[int, ...], dtype: DTypeLike = np.float32) -> Summary:
+        """A table of all modules: output shapes, parameters, multiply-adds and memory.
+
+        Args:
+            input_shapes: the shape of each input, batch included.
+            dtype: of the inputs.
+
+        >>> import nn
+        >>> nn.Sequential(nn.Linear(3, 4), nn.ReLU()).summary((1, 3)).parameters
+        16
+        """
+        from nn.summary import summarize
+
+        return summarize(self, *input_shapes, dtype=dtype)
 
     def _extra_repr(self) -> str:
         """What stands between the parentheses of the printout."""
@@ -221,6 +370,18 @@ def _is_parameter(value: Any) -> bool:
     return isinstance(value, Parameter) or (
         isinstance(value, Node) and value.is_leaf and value.requires_grad
     )
+
+
+def _fill(target: Any, data: Array) -> None:
+    """Set a parameter or a buffer in place of what it holds."""
+    if isinstance(target, Value):
+        target.data = float(data)
+    elif isinstance(target, Tensor):
+        target.data = data.astype(target.data.dtype)
+    else:
+        target[...] = data
+    if isinstance(target, Node):
+        mark_changed(target)
 
 
 def _join(path: str, name: str) -> str:

@@ -81,7 +81,7 @@ class Neuron(Module):
 
     def __getstate__(self) -> dict[str, Any]:
         # For copy and pickle: a copy of the neuron has not been called yet.
-        return {**self.__dict__, "z": None, "activation": None}
+        return {**super().__getstate__(), "z": None, "activation": None}
 
     def _extra_repr(self) -> str:
         return f"{len(self.weights)} inputs, {self.activation_name}"

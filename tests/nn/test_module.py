@@ -204,3 +204,86 @@ def test_a_frozen_parameter_gets_no_gradient():
     linear(Tensor([[1.0, 2.0]])).sum().backward()
     assert linear.weight.grad is None
     assert linear.bias.grad is not None
+
+
+class Counter(nn.Module):
+    def __init__(self):
+        self.register_buffer("seen", np.zeros((), np.int64))
+        self.register_buffer("mean", np.zeros(2, np.float32))
+        self.linear = nn.Linear(2, 2)
+
+    def forward(self, x):
+        self.seen = self.seen + 1
+        return self.linear(x)
+
+
+def test_a_buffer_is_state_and_no_parameter():
+    module, other = Counter(), Counter()
+    module(np.ones((1, 2), np.float32))
+    assert list(module.state_dict()) == ["linear.weight", "linear.bias", "seen", "mean"]
+    assert len(module.parameters()) == 2
+    other.load_state_dict(module.state_dict())
+    assert other.seen == 1
+    assert nn.Sequential(other).state_dict()["0.seen"] == 1
+
+
+def test_a_buffer_cannot_take_the_name_of_something_else():
+    with pytest.raises(nn.ConfigurationError, match="'weight' already"):
+        nn.Linear(1, 1).register_buffer("weight", np.ones(1))
+
+
+def test_a_buffer_that_becomes_something_else_is_forgotten():
+    module = Counter()
+    del module.mean
+    assert "mean" not in module.state_dict()
+
+
+def test_to_casts_parameters_and_buffers_of_floats():
+    module = Counter().to(np.float64)
+    dtypes = {name: array.dtype.name for name, array in module.state_dict().items()}
+    assert dtypes == {
+        "linear.weight": "float64",
+        "linear.bias": "float64",
+        "seen": "int64",
+        "mean": "float64",
+    }
+
+
+def test_a_state_dict_may_be_partial_if_not_strict():
+    linear = nn.Linear(2, 1)
+    linear.load_state_dict({"bias": np.array([7.0]), "other": 1.0}, strict=False)
+    assert linear.bias.data.tolist() == [7]
+
+
+def test_apply_reaches_every_module_inner_ones_first():
+    seen = []
+    model = Model()
+    assert model.apply(lambda module: seen.append(type(module).__name__)) is model
+    assert seen[-1] == "Model"
+    assert seen.count("Block") == 2
+
+
+def test_freezing_a_part_keeps_gradients_from_it_alone():
+    model = Model()
+    model.blocks[0].freeze()
+    model(np.ones((1, 3), np.float32)).sum().backward()
+    with_gradient = [name for name, p in model.named_parameters() if p.grad is not None]
+    assert not any(name.startswith("blocks.0") for name in with_gradient)
+    assert len(with_gradient) == 5
+    model.unfreeze()
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_a_submodule_is_found_by_its_path():
+    model = Model()
+    assert model.get_submodule("blocks.1.linear") is model.blocks[1].linear
+    with pytest.raises(tg.UnknownNameError, match=r"blocks\.2.*Did you mean"):
+        model.get_submodule("blocks.2")
+
+
+def test_options_reach_forward():
+    class Scaled(nn.Module):
+        def forward(self, x, *, by=1.0):
+            return x * by
+
+    assert Scaled()(2.0, by=3.0) == 6.0

@@ -10,7 +10,7 @@ class ConfigurationError(TinygradError, ValueError):
 
 
 class StateDictError(TinygradError, ValueError):
-    """A state dict that does not fit the model. Nothing was loaded.
+    """A state dict that does not fit the model, optimizer or schedule. Nothing was loaded.
 
     Attributes:
         missing: names that the model has and the state dict does not.
@@ -24,9 +24,10 @@ class StateDictError(TinygradError, ValueError):
         missing: list[str],
         unexpected: list[str],
         mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...] | str]],
+        of: str = "model",
     ) -> None:
         self.missing, self.unexpected, self.mismatched = missing, unexpected, mismatched
-        shapes = [f"{n} (the model's is {a}, given {b})" for n, (a, b) in mismatched.items()]
+        shapes = [f"{n} (the {of}'s is {a}, given {b})" for n, (a, b) in mismatched.items()]
         parts = [
             f"{what}: {', '.join(names)}"
             for what, names in (
@@ -36,7 +37,7 @@ class StateDictError(TinygradError, ValueError):
             )
             if names
         ]
-        super().__init__("the state dict does not fit the model. " + "; ".join(parts) + ".")
+        super().__init__(f"the state dict does not fit the {of}. {'; '.join(parts)}.")
 
 
 class CheckpointError(TinygradError, ValueError):

@@ -1,7 +1,65 @@
-"""Optimizers: what turns gradients into better parameters."""
+"""Optimizers, what turns gradients into better parameters; schedules, clipping and averages."""
 
-from nn.optim.adam import Adam, AdamW
+from nn.optim.adagrad import Adadelta, Adagrad, RMSprop
+from nn.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
+from nn.optim.averaging import EMA
+from nn.optim.clipping import Clipping, clip_grad_norm_, clip_grad_value_
+from nn.optim.lbfgs import LBFGS
+from nn.optim.lookahead import Lookahead
 from nn.optim.optimizer import Optimizer
-from nn.optim.sgd import SGD
+from nn.optim.range_test import RangeTest, find_learning_rate
+from nn.optim.schedules import (
+    ChainedScheduler,
+    ConstantLR,
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    ExponentialLR,
+    LambdaLR,
+    LinearLR,
+    LinearWarmup,
+    MultiStepLR,
+    OneCycleLR,
+    PolynomialLR,
+    ReduceLROnPlateau,
+    Schedule,
+    SequentialLR,
+    StepLR,
+)
+from nn.optim.sgd import SGD, Lion
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer"]
+__all__ = [
+    "EMA",
+    "LBFGS",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "ChainedScheduler",
+    "Clipping",
+    "ConstantLR",
+    "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
+    "ExponentialLR",
+    "LambdaLR",
+    "LinearLR",
+    "LinearWarmup",
+    "Lion",
+    "Lookahead",
+    "MultiStepLR",
+    "NAdam",
+    "OneCycleLR",
+    "Optimizer",
+    "PolynomialLR",
+    "RAdam",
+    "RMSprop",
+    "RangeTest",
+    "ReduceLROnPlateau",
+    "Schedule",
+    "SequentialLR",
+    "StepLR",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "find_learning_rate",
+]

@@ -7,7 +7,8 @@ operation, the operands and the module it happened in, and says what would have 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.linalg import LinAlgError
@@ -65,7 +66,17 @@ class AnomalyError(TinygradError, RuntimeError):
 
 
 class GradientMismatchError(TinygradError, AssertionError):
-    """A gradient that is not the one finite differences see."""
+    """A gradient that is not the one finite differences see.
+
+    Attributes:
+        options: the order and the tolerances with which ``gradcheck`` finds fault with ``graph``.
+    """
+
+    options: Mapping[str, float] = MappingProxyType({})
+
+
+class OpLawError(TinygradError, AssertionError):
+    """An op that breaks a law other than that its gradient is right."""
 
 
 class GradientLostError(TinygradError, TypeError):
@@ -81,7 +92,7 @@ class LinearAlgebraError(TinygradError, LinAlgError):
 
 
 class TargetError(TinygradError, ValueError):
-    """Class labels that are not integers in range."""
+    """Targets a loss cannot take: labels of no class, probabilities outside [0, 1]."""
 
 
 class UnsupportedFunctionError(TinygradError, TypeError):

@@ -21,7 +21,6 @@ from nn.errors import ModuleLawError
 from nn.module import Module
 from nn.testing.trial import (
     Array,
-    as_float64,
     as_nodes,
     copied,
     fails,
@@ -185,12 +184,14 @@ def check_gradients(
         return Compared(0, 0)
     # Running statistics, say, that each call in train mode moves.
     kept = {p: copy(p.data) for p in module.parameters() if not p.requires_grad}
+    statistics = {path: array.copy() for path, array in module.named_buffers()}
     own = generators(module)
     module.train(training)
 
     def f(*_: Any) -> Any:
         for parameter, data in kept.items():
             parameter.data = copy(data)
+        module.load_state_dict(statistics, strict=False)
         with seeded(own, 0) if training else nullcontext():
             return module(*nodes)
 
@@ -227,7 +228,7 @@ class Subject:
         self.inputs: Any = plain_inputs(tuple(inputs))
         self.others: Any = other_inputs(self.inputs)
         self._moved = copied(module)
-        as_float64(self._moved)
+        self._moved.to(np.float64)
         perturb(self._moved)
 
     def fresh(self) -> Module:

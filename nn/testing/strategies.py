@@ -34,8 +34,31 @@ FAMILIES: list[Family] = [
     lambda shape: st.sampled_from([nn.ReLU, nn.Tanh, nn.Sigmoid, nn.SiLU]).map(_made),
     lambda shape: st.builds(nn.GELU, st.sampled_from(["none", "tanh"])),
     lambda shape: st.builds(nn.LeakyReLU, st.sampled_from([0.01, 0.25])),
-    lambda shape: st.builds(nn.Dropout, st.sampled_from([0.0, 0.25, 0.5]), _generators),
+    lambda shape: st.builds(nn.Dropout, st.sampled_from([0.0, 0.25, 0.5]), rng=_generators),
     lambda shape: st.builds(nn.Flatten, st.integers(1, len(shape) - 1)),
+    lambda shape: st.builds(nn.LayerNorm, st.just(shape[-1])),
+    lambda shape: st.builds(nn.Linear, st.just(shape[-1]), st.just(shape[-1])).map(nn.Residual),
+]
+
+# The same, of layers that take rows (N, features) only, or images (N, C, H, W) only.
+FAMILIES_OF_ROWS: list[Family] = [
+    lambda shape: st.builds(nn.BatchNorm1d, st.just(shape[1])) if shape[0] > 1 else st.nothing(),
+]
+FAMILIES_OF_IMAGES: list[Family] = [
+    lambda shape: st.builds(
+        nn.Conv2d,
+        st.just(shape[1]),
+        st.integers(1, 3),
+        st.integers(1, min(shape[2:])),
+        padding=st.integers(0, 1),
+        bias=st.booleans(),
+        rng=_generators,
+    ),
+    lambda shape: st.builds(nn.BatchNorm2d, st.just(shape[1])) if shape[0] > 1 else st.nothing(),
+    lambda shape: st.builds(nn.GroupNorm, st.just(1), st.just(shape[1])),
+    lambda shape: st.builds(nn.MaxPool2d, st.integers(1, min(shape[2:])), st.integers(1, 2)),
+    lambda shape: st.builds(nn.AvgPool2d, st.integers(1, min(shape[2:])), st.integers(1, 2)),
+    lambda shape: st.builds(nn.GlobalAvgPool),
 ]
 
 
@@ -44,7 +67,7 @@ def modules(
 ) -> SearchStrategy[nn.Sequential]:
     """Random Sequential models, nested ones too, that take inputs of a shape.
 
-    They shrink towards a single Identity, or a Linear layer with one output.
+    They shrink towards a single Identity, or a single layer.
 
     Args:
         in_shape: ``(N, features)``, ``(N, C, H, W)`` or any other shape with a batch axis.
@@ -57,7 +80,7 @@ def modules(
 
     >>> import nn
     >>> from hypothesis import find
-    >>> find(modules((4, 3)), lambda model: model.parameters())
+    >>> find(modules((4, 3)), lambda model: any(isinstance(part, nn.Linear) for part in model))
     Sequential(
       (0): Linear(3 -> 1)  weight (1, 3): 3
     )
@@ -86,7 +109,8 @@ def _sequentials(draw: DrawFn, shape: Shape, max_depth: int, max_length: int) ->
 @cache  # to build a strategy takes longer than to draw from it
 def _parts(shape: Shape, max_depth: int, max_length: int) -> SearchStrategy[Module]:
     """What may stand in a Sequential."""
-    choices: list[SearchStrategy[Any]] = [family(shape) for family in FAMILIES]
+    special = {2: FAMILIES_OF_ROWS, 4: FAMILIES_OF_IMAGES}.get(len(shape), [])
+    choices: list[SearchStrategy[Any]] = [family(shape) for family in [*FAMILIES, *special]]
     if max_depth > 1:
         choices.append(_sequentials(shape, max_depth - 1, max_length))
     return st.one_of(choices)

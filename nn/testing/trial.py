@@ -28,6 +28,7 @@ class Call(NamedTuple):
         path: where the module is held in the model, registered or not.
         module: the module.
         inputs: what it was called on.
+        options: what it was given by name.
         output: what it returned.
         first: the position, in the list of all calls, of the first one made within it; its own if
             it calls no module.
@@ -36,6 +37,7 @@ class Call(NamedTuple):
     path: str
     module: Module
     inputs: tuple[Any, ...]
+    options: dict[str, Any]
     output: Any
     first: int
 
@@ -152,23 +154,16 @@ def record(module: Module) -> list[Call]:
 def _recording(module: Module, path: str, calls: list[Call]) -> Any:
     forward = module.forward
 
-    def recorded(*inputs: Any) -> Any:
+    def recorded(*inputs: Any, **options: Any) -> Any:
         first = len(calls)
-        output = forward(*inputs)
-        calls.append(Call(path, module, inputs, output, first))
+        output = forward(*inputs, **options)
+        calls.append(Call(path, module, inputs, options, output, first))
         return output
 
     return recorded
 
 
 # Inputs, and other points to try than the ones that were given.
-
-
-def as_float64(module: Module) -> None:
-    """Turn every parameter of Tensors to float64, in which finite differences can be trusted."""
-    for parameter in module.parameters():
-        if isinstance(parameter, Tensor) and parameter.data.dtype.kind == "f":
-            parameter.data = parameter.data.astype(np.float64)
 
 
 def perturb(module: Module) -> None:

@@ -42,7 +42,7 @@ class BatchNorm(nn.Module):
     [
         nn.Linear(3, 2),
         nn.Dropout(0.3),
-        nn.Dropout(0.3, np.random.default_rng(1)),
+        nn.Dropout(0.3, rng=np.random.default_rng(1)),
         nn.Flatten(),
         nn.zoo.feedforward([3, 4, 2], dropout=0.5),
         nn.Linear(3, 2, dtype=np.float64),

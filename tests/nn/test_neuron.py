@@ -79,6 +79,116 @@ def test_every_neuron_of_a_network_is_a_place_in_the_graph():
     assert scopes == {"layers.0.neurons.0", "layers.0.neurons.1", "layers.1.neurons.0"}
 
 
+NAMES = st.sampled_from(sorted(nn.ACTIVATIONS))
+
+
+@given(
+    st.integers(1, 3),
+    st.lists(st.tuples(st.integers(1, 3), NAMES), min_size=1, max_size=3),
+    st.integers(0, 1000),
+)
+def test_a_network_of_tensors_has_the_outputs_and_gradients_of_its_values(n_in, layers, seed):
+    rng = np.random.default_rng(seed)
+    sizes, names = zip(*layers, strict=True)
+    scalar = nn.MLP(n_in, sizes, names[:-1], names[-1], rng=rng)
+    model, x = scalar.to_tensor(), rng.normal(size=(2, n_in))
+    outputs = [y for row in x for y in as_list(scalar(row))]
+    y = model(Tensor(x))
+    (y * y).sum().backward()
+    sum(v * v for v in outputs).backward()
+    close = {"rtol": 1e-12, "atol": 1e-12}
+    np.testing.assert_allclose([v.data for v in outputs], y.data.ravel(), **close)
+    linears = [module for module in model if isinstance(module, nn.Linear)]
+    for layer, linear in zip(scalar.layers, linears, strict=True):
+        weights = [[w.grad for w in neuron.weights] for neuron in layer.neurons]
+        np.testing.assert_allclose(weights, linear.weight.grad, **close)
+        biases = [neuron.bias.grad for neuron in layer.neurons]
+        np.testing.assert_allclose(biases, linear.bias.grad, **close)
+
+
+def as_list(outputs):
+    return [outputs] if isinstance(outputs, Value) else outputs
+
+
+@given(NAMES, NAMES, st.sampled_from([[1], [3], [2, 1], [3, 2, 2]]))
+def test_a_network_becomes_one_of_tensors_and_back(activation, output_activation, sizes):
+    model = nn.MLP(2, sizes, activation, output_activation)
+    back = nn.MLP.from_tensor(model.to_tensor())
+    assert back.state_dict() == model.state_dict()
+    assert repr(back) == repr(model)
+    assert not set(back.parameters()) & set(model.parameters())
+
+
+def test_a_network_of_tensors_drops_and_casts_what_it_is_told_to():
+    model = nn.MLP(2, [3, 3, 1], dropout=0.25).eval().to_tensor(np.float32)
+    kinds = [type(module).__name__ for module in model]
+    assert kinds == ["Linear", "ReLU", "Dropout"] * 2 + ["Linear"]
+    assert {p.dtype for p in model.parameters()} == {np.dtype(np.float32)}
+    assert not model.training
+
+
+def test_a_linear_without_a_bias_has_neurons_with_a_bias_of_zero():
+    linear = nn.Linear(2, 1, bias=False, dtype=np.float64)
+    model = nn.MLP.from_tensor([linear])
+    assert model.layers[0].neurons[0].bias.data == 0
+    assert model([1.0, -2.0]).data == pytest.approx(linear(np.array([1.0, -2.0])).item())
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        [nn.ReLU()],
+        [nn.Linear(2, 2), nn.ReLU(), nn.Tanh()],
+        [nn.Linear(2, 2), nn.LeakyReLU(0.5)],
+        [nn.Linear(2, 2), nn.Softmax()],
+        [nn.Linear(2, 2), nn.Flatten()],
+        [],
+    ],
+)
+def test_what_is_no_network_of_neurons_does_not_become_one(modules):
+    with pytest.raises(nn.ConfigurationError, match=r"MLP.from_tensor takes .*Linear"):
+        nn.MLP.from_tensor(nn.Sequential(*modules))
+
+
+def test_activations_may_differ_from_layer_to_layer():
+    model = nn.MLP(2, [2, 3, 1], ["tanh", "relu"], "sigmoid")
+    names = [[neuron.activation_name for neuron in layer.neurons] for layer in model.layers]
+    assert names == [["tanh"] * 2, ["relu"] * 3, ["sigmoid"]]
+    with pytest.raises(nn.ConfigurationError, match="2 and not 3; that of the last is output_act"):
+        nn.MLP(2, [2, 3, 1], ["tanh"] * 3)
+
+
+def test_the_table_of_a_network_holds_every_neurons_numbers_and_their_gradients():
+    model = nn.MLP(2, [2, 1], "tanh")
+    with pytest.raises(tg.GradientError, match=r"layers\.0\.neurons\.0 has no z.*call the model"):
+        model.table()
+    (model([0.5, -1.0]) ** 2).backward()
+    table = model.table()
+    assert [row.path for row in table] == [
+        "layers.0.neurons.0",
+        "layers.0.neurons.1",
+        "layers.1.neurons.0",
+    ]
+    for row in table[:2]:
+        assert row.activation == math.tanh(row.z)
+        assert row.z_grad == pytest.approx((1 - row.activation**2) * row.activation_grad)
+    assert table[2].z_grad == table[2].activation_grad == 2 * table[2].z  # of its square
+    lines = repr(table).splitlines()
+    assert len(lines) == 4
+    assert all(f"{row.z_grad:+.5f}" in line for row, line in zip(table, lines[1:], strict=True))
+
+
+def test_dropout_between_layers_drops_values_and_keeps_their_mean_in_training_only():
+    drop, x = nn.Dropout(0.25, rng=np.random.default_rng(0)), [Value(1.0) for _ in range(2000)]
+    y = [v.data for v in drop(x)]
+    assert set(y) == {0, 1 / 0.75}
+    assert np.mean(y) == pytest.approx(1, abs=0.065)  # five standard errors
+    assert drop.eval()(x) is x
+    model = nn.MLP(2, [20, 20, 1], dropout=0.5)
+    assert len({model([1.0, 2.0]).data for _ in range(3)}) == 3
+    assert len({model.eval()([1.0, 2.0]).data for _ in range(3)}) == 1
+
+
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_a_network_that_has_run_can_be_copied_without_its_graph(duplicate):
     model = nn.MLP(2, [3, 1])
@@ -96,6 +206,8 @@ def test_wrong_sizes_and_names_are_refused_by_name():
         nn.MLP(3, [2, 1])([1.0, 2.0])
     with pytest.raises(tg.UnknownNameError, match=r"'rleu'.*'relu'.*sigmoid"):
         nn.Neuron(2, activation="rleu")
+    with pytest.raises(nn.ConfigurationError, match="probability"):
+        nn.MLP(2, [2, 1], dropout=2)
     for make in (lambda: nn.Neuron(0), lambda: nn.Layer(2, 0), lambda: nn.MLP(2, [])):
         with pytest.raises(nn.ConfigurationError):
             make()

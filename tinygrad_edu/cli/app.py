@@ -9,10 +9,8 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 import nn
 import tinygrad_edu as tg
@@ -193,13 +191,15 @@ def neurons(
     if steps:
         train_values(console, model, samples, steps)
     x, label = samples.inputs[sample].tolist(), int(samples.targets[sample])
-    loss = scalar.logistic_loss(model(x), label)
+    loss = scalar.logistic_loss([model(x)], [label])
     model.zero_grad()
     loss.backward()
-    console.print(
-        neuron_table(model, f"{dataset}[{sample}]: x = ({x[0]:.4f}, {x[1]:.4f}), class {label}")
-    )
-    console.print(f"L = {loss.data:.6f}")
+    for line in (
+        f"{dataset}[{sample}]: x = ({x[0]:.4f}, {x[1]:.4f}), class {label}",
+        f"{model.table()}",
+        f"L = {loss.data:.6f}",
+    ):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 Shapes = Annotated[
@@ -352,20 +352,6 @@ def train_values(console: Console, model: nn.MLP, samples: nn.data.Dataset, step
             progress.update(task, completed=step, status=status)
 
         scalar.train_scalar(model, samples, steps, report=show)
-
-
-def neuron_table(model: nn.MLP, title: str) -> Table:
-    """z, activation and their gradients, a row per neuron of a model that has run backward."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for heading in ("neuron", "activation"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("z", "a", "∂L/∂z", "∂L/∂a"):
-        table.add_column(heading, justify="right")
-    for path, neuron in scalar.neurons_of(model):
-        nodes = (neuron.z, neuron.activation)
-        numbers = [node.data for node in nodes if node] + [node.grad for node in nodes if node]
-        table.add_row(path, neuron.activation_name, *(f"{number:+.5f}" for number in numbers))
-    return table
 
 
 def print_result(console: Console, result: run.Result) -> None:

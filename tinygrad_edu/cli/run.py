@@ -213,7 +213,7 @@ def write_report(result: Result, title: str, extra: Sequence[Section] = ()) -> l
 def scalar_sections(folder: Path, model: nn.MLP, samples: nn.data.Dataset) -> list[Section]:
     """Draw what a network of Values learned, and one of its neurons at work."""
     x = [tg.Value(number, label=f"x{i}") for i, number in enumerate(samples.inputs[0].tolist())]
-    neuron = scalar.neurons_of(model)[0][1]
+    neuron = model.layers[0].neurons[0]
     return [
         figure_section(
             viz.plots.decision_boundary(

@@ -27,17 +27,16 @@ def plane_dataset(name: str, seed: int) -> nn.data.Dataset:
     return nn.data.load(name, n=60, seed=seed, **PLANE_DATASETS[name])
 
 
-def logistic_loss(score: Value, label: int) -> Value:
-    """-log sigmoid(s), with s the score for label 1, and its negative for label 0."""
-    return -(score if label else -score).sigmoid().log()
+def logistic_loss(scores: list[Value], labels: Any) -> Value:
+    """The mean of log(1 + exp(-s)), with s the score for label 1, and its negative for label 0."""
+    return nn.functional.soft_margin_loss(scores, [1 if label else -1 for label in labels])
 
 
 def mean_loss(model: nn.MLP, samples: nn.data.Dataset) -> tuple[Value, float]:
     """The mean logistic loss over the samples, and the share of them that is classified right."""
     scores = [model(x) for x in samples.inputs.tolist()]
-    losses = [logistic_loss(s, y) for s, y in zip(scores, samples.targets.tolist(), strict=True)]
     right = [(s.data > 0) == bool(y) for s, y in zip(scores, samples.targets, strict=True)]
-    return sum(losses[1:], start=losses[0]) / len(losses), float(np.mean(right))
+    return logistic_loss(scores, samples.targets), float(np.mean(right))
 
 
 def train_scalar(
@@ -73,8 +72,3 @@ def scores_of(model: nn.MLP, points: np.ndarray[Any, Any]) -> np.ndarray[Any, An
     """The model's score of every row of ``points``, without a graph."""
     with no_grad():
         return np.array([model(row).data for row in points.tolist()])
-
-
-def neurons_of(model: nn.MLP) -> list[tuple[str, nn.Neuron]]:
-    """Every neuron of a model, with its path."""
-    return [(p, m) for p, m in model.named_modules() if isinstance(m, nn.Neuron)]

@@ -7,26 +7,33 @@ what a second derivative goes through, and what the tests compare it with.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.errors import (
-    IndexingError,
-    OperandError,
-    ShapeError,
-    TargetError,
-    UnknownNameError,
-)
+from tinygrad_edu.errors import IndexingError, OperandError, ShapeError
 from tinygrad_edu.graph import plain
 from tinygrad_edu.ops.activation import sigmoid, softplus
-from tinygrad_edu.ops.declare import composite, primitive
+from tinygrad_edu.ops.declare import Op, composite, elementwise, primitive
 from tinygrad_edu.ops.einsum import matmul
-from tinygrad_edu.ops.elementwise import exp, sqrt, where
+from tinygrad_edu.ops.elementwise import exp, log, maximum, sqrt, where
 from tinygrad_edu.ops.indexing import getitem
 from tinygrad_edu.ops.reduction import mean, sum
-from tinygrad_edu.ops.shape import moveaxis, reshape
+from tinygrad_edu.ops.shape import reshape
+from tinygrad_edu.ops.targets import (
+    REDUCTIONS,
+    at_labels,
+    check_distributions,
+    check_labels,
+    check_reduction,
+    check_shares,
+    check_target,
+    class_weights,
+    classes_last,
+    entry_weights,
+    reduce_labelled,
+    times,
+)
 
 
 def _rows(x: Any) -> Any:
@@ -72,32 +79,9 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
 
 # Losses of classification
 
-_REDUCTIONS: dict[str, Callable[[Any], Any]] = {"mean": mean, "sum": sum, "none": lambda x: x}
-
-
-def _check_reduction(name: str, reduction: str) -> None:
-    if reduction not in _REDUCTIONS:
-        raise UnknownNameError(f"reduction of {name}", reduction, _REDUCTIONS)
-
-
-def _check_shares(name: str, target: Any) -> None:
-    """Raise a TargetError where a target that is a probability is none."""
-    wrong = ~((target >= 0) & (target <= 1))
-    if wrong.any():
-        place = tuple(np.argwhere(wrong)[0].tolist())
-        raise TargetError(
-            f"{name} got target {target[place]} at index {place} ({wrong.sum()} such), outside"
-            " [0, 1]"
-        )
-
-
-def _at_labels(labels: Any) -> tuple[Any, ...]:
-    """The index of each row's label, in an array whose last axis is the classes."""
-    return (*np.ix_(*map(np.arange, labels.shape)), labels)
-
 
 def _label_cross_entropy_definition(logits: Any, target: Any, averaged: bool) -> Any:
-    rows = -getitem(log_softmax(logits), _at_labels(np.asarray(plain(target))))
+    rows = -getitem(log_softmax(logits), at_labels(np.asarray(plain(target))))
     return mean(rows) if averaged else rows
 
 
@@ -108,7 +92,7 @@ def _label_cross_entropy_rule(
     if averaged:
         g = np.broadcast_to(g / target.size, target.shape)
     d = saved * g[..., None]
-    d[_at_labels(target)] -= g
+    d[at_labels(target)] -= g
     return d
 
 
@@ -126,25 +110,13 @@ def label_cross_entropy(logits: Any, target: Any, averaged: bool = False) -> Any
         logits: ``(..., classes)``.
         target: ``(...)`` labels.
     """
-    _check_labels(logits, target)
+    check_labels("cross_entropy", "logits", logits.shape[-1], target)
     shifted = logits - np.max(logits, axis=-1, keepdims=True)
-    picked = shifted[_at_labels(target)]
+    picked = shifted[at_labels(target)]
     e = np.exp(shifted, out=shifted)
     total = np.sum(e, axis=-1, keepdims=True)
     rows = np.log(total[..., 0]) - picked
     return np.mean(rows) if averaged else rows, np.divide(e, total, out=e)
-
-
-def _check_labels(logits: Any, labels: Any) -> None:
-    classes = logits.shape[-1]
-    wrong = (labels < 0) | (labels >= classes)
-    if wrong.any():
-        place = tuple(np.argwhere(wrong)[0].tolist())
-        index = f"index {', '.join(map(str, place))}" if place else "the only one"
-        raise TargetError(
-            f"cross_entropy got label {labels[place]} at {index} ({wrong.sum()} such), outside"
-            f" [0, {classes}) for logits of {classes} classes"
-        )
 
 
 @composite()
@@ -176,28 +148,21 @@ def cross_entropy(
     Raises:
         ShapeError: ``target`` has another shape, or there is none.
         TargetError: ``target`` is not of integers or probabilities, or one is out of range, or
-            there is no mean since all are ignored.
+            the probabilities of a row don't sum to 1, or there is no mean since all are ignored.
     """
-    _check_reduction("cross_entropy", reduction)
+    check_reduction("cross_entropy", reduction)
     if not 0 <= label_smoothing <= 1:
         raise OperandError(
             f"cross_entropy takes label_smoothing= in [0, 1], not {label_smoothing!r}"
         )
     target = target if hasattr(target, "shape") else np.asarray(target)
-    _check_target(logits, target)
-    logits = _classes_last(logits)
-    if weight is not None:
-        weight = weight if hasattr(weight, "shape") else np.asarray(weight, logits.dtype)
-        if weight.shape != logits.shape[-1:]:
-            raise ShapeError(
-                f"cross_entropy takes a weight {logits.shape[-1:]}, a factor for each class, not of"
-                f" shape {weight.shape}"
-            )
+    check_target("cross_entropy", "logits", logits, target, takes_shares=True)
+    logits = classes_last(logits)
+    weight = class_weights("cross_entropy", weight, logits, logits.shape[-1])
     if target.dtype.kind == "f":
-        _check_shares("cross_entropy", plain(target))
-        shares = (1 - label_smoothing) * _classes_last(target) + label_smoothing / logits.shape[-1]
-        losses = -sum(log_softmax(logits) * _times(shares, weight), -1)
-        return _REDUCTIONS[reduction](losses)
+        check_distributions("cross_entropy", target)
+        shares = (1 - label_smoothing) * classes_last(target) + label_smoothing / logits.shape[-1]
+        return REDUCTIONS[reduction](-sum(log_softmax(logits) * times(shares, weight), -1))
     return _cross_entropy_of_labels(
         logits, plain(target), weight, ignore_index, reduction, label_smoothing
     )
@@ -210,49 +175,13 @@ def _cross_entropy_of_labels(
     ignores = bool(ignored.any())
     if reduction == "mean" and weight is None and not (ignores or label_smoothing):
         return label_cross_entropy(logits, labels, averaged=True)
-    if ignores:
-        labels = np.where(ignored, 0, labels)
-    losses = label_cross_entropy(logits, labels)
-    factors = None if weight is None else getitem(weight, labels)
-    losses = _times(losses, factors)
+    known = np.where(ignored, 0, labels) if ignores else labels
+    losses = label_cross_entropy(logits, known)
+    losses = times(losses, None if weight is None else getitem(weight, known))
     if label_smoothing:
-        even = mean(_times(-log_softmax(logits), weight), -1)
+        even = mean(times(-log_softmax(logits), weight), -1)
         losses = (1 - label_smoothing) * losses + label_smoothing * even
-    if ignores:
-        losses = where(ignored, 0.0, losses)
-    if reduction != "mean":
-        return _REDUCTIONS[reduction](losses)
-    if ignored.all():  # PyTorch has 0 / 0 = nan here
-        raise TargetError(
-            f"cross_entropy has no mean: all {labels.size} labels are the ignore_index"
-            f" {ignore_index}"
-        )
-    return sum(losses) / sum(_times((~ignored).astype(losses.dtype), factors))
-
-
-def _times(x: Any, factor: Any) -> Any:
-    return x if factor is None else x * factor
-
-
-def _classes_last(x: Any) -> Any:
-    return moveaxis(x, 1, -1) if len(x.shape) > 2 else x
-
-
-def _check_target(logits: Any, target: Any) -> None:
-    """Raise unless there is a label, or a distribution over the classes, for every row."""
-    shape = np.shape(plain(logits))
-    rows = (shape[0], *shape[2:]) if len(shape) > 1 else ()
-    shares = target.dtype.kind == "f" and target.shape == shape
-    if not shape or (target.shape != rows and not shares) or not math.prod(shape):
-        raise ShapeError(
-            "cross_entropy takes logits (N, classes) and N labels, N > 0, or (N, classes, ...) and"
-            f" (N, ...); it got logits {shape} and labels {target.shape}"
-        )
-    if target.dtype.kind not in "iu" and not shares:
-        raise TargetError(
-            f"cross_entropy takes integer labels, not {target.dtype}; or probabilities in the"
-            f" shape {shape} of the logits"
-        )
+    return reduce_labelled("cross_entropy", losses, labels, weight, ignore_index, reduction)
 
 
 def _as_float(target: Any, logits: Any) -> Any:
@@ -272,7 +201,7 @@ def logistic_loss(logits: Any, target: Any) -> Any:
             "binary_cross_entropy_with_logits takes logits and targets of one shape that is not"
             f" empty; it got logits {logits.shape} and targets {target.shape}"
         )
-    _check_shares("binary_cross_entropy_with_logits", target)
+    check_shares("binary_cross_entropy_with_logits", target)
     # max(z, 0) - z t + log(1 + exp(-|z|)): no exp exceeds 1.
     z, t = logits, _as_float(target, logits)
     return np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))
@@ -293,16 +222,50 @@ def binary_cross_entropy_with_logits(
             count more. Or None.
 
     Raises:
-        ShapeError: the shapes differ, or there are no entries.
+        ShapeError: the shapes differ, or there are no entries, or a weight does not broadcast.
         TargetError: a target is outside ``[0, 1]``, or nan.
     """
-    _check_reduction("binary_cross_entropy_with_logits", reduction)
+    check_reduction("binary_cross_entropy_with_logits", reduction)
     target = target if hasattr(target, "shape") else np.asarray(target)
     losses = logistic_loss(logits, target)
+    name = "binary_cross_entropy_with_logits"
+    weight = entry_weights(name, "weight", weight, losses)
+    pos_weight = entry_weights(name, "pos_weight", pos_weight, losses)
     if pos_weight is not None:  # -log sigmoid(z) = softplus(-z)
-        pos_weight = np.asarray(pos_weight) if isinstance(pos_weight, list) else pos_weight
         losses = losses + (pos_weight - 1) * _as_float(target, logits) * softplus(-logits)
-    return _REDUCTIONS[reduction](_times(losses, weight))
+    return REDUCTIONS[reduction](times(losses, weight))
+
+
+def _bernoulli_of_float(p: float, t: float) -> float:
+    return float(_bernoulli(np.float64(p), t))
+
+
+def _bernoulli(p: Any, t: Any) -> Any:
+    with np.errstate(divide="ignore"):
+        yes, no = np.log(p), np.log1p(-p)
+    return -t * np.maximum(yes, -100) - (1 - t) * np.maximum(no, -100)
+
+
+def _smallest_slope(p: Any) -> float:
+    # In halves 1e-12 would be 0.
+    return max(1e-12, float(np.finfo(getattr(p, "dtype", float)).tiny))
+
+
+def _log_at_least_minus_100(p: Any) -> Any:
+    return where(p > 0, maximum(log(where(p > 0, p, 1.0)), -100.0), -100.0)
+
+
+# The logarithms are at least -100, and the slope's denominator about 1e-12, as in PyTorch: so a
+# probability of 0 for what is true has a finite loss, and still a gradient that pushes it away.
+bernoulli_loss: Op = elementwise(
+    "bernoulli_loss",
+    "binary_cross_entropy",
+    _bernoulli_of_float,
+    _bernoulli,
+    lambda g, y, p, t: g * ((p - t) / maximum(p * (1 - p), _smallest_slope(p))),
+    lambda g, y, p, t: g * (_log_at_least_minus_100(1 - p) - _log_at_least_minus_100(p)),
+    doc="-t log p - (1 - t) log(1 - p), where no logarithm is below -100.",
+)
 
 
 # Normalization
@@ -638,6 +601,14 @@ def scaled_dot_product_attention(
         ShapeError: the shapes don't match.
     """
     _check_attention(query, key, value)
+    weights = attention_weights(query, key, attn_mask, is_causal, scale)
+    return matmul(dropout(weights, dropout_p, rng=rng), value)
+
+
+def attention_weights(
+    query: Any, key: Any, attn_mask: Any = None, is_causal: bool = False, scale: float | None = None
+) -> Any:
+    """What ``scaled_dot_product_attention`` multiplies the values by, ``(..., L, S)``."""
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     scores = matmul(query * factor, key.mT)
     added, allowed = _masks(attn_mask, is_causal, scores.shape[-2:])
@@ -648,7 +619,7 @@ def scaled_dot_product_attention(
     weights = softmax(scores)
     if allowed is not None and not np.all(np.any(allowed, axis=-1)):
         weights = where(allowed, weights, 0.0)
-    return matmul(dropout(weights, dropout_p, rng=rng), value)
+    return weights
 
 
 def _check_attention(query: Any, key: Any, value: Any) -> None:

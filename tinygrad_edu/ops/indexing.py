@@ -31,7 +31,9 @@ def getitem(x: Any, index: Any) -> Any:
 def scatter(x: Any, shape: Any, index: Any) -> Any:
     """Zeros of ``shape``, to which ``x`` is added at ``index``; repeated places add up."""
     out = np.zeros(shape, dtype=x.dtype)
-    if _repeats(index):
+    if isinstance(index, np.ndarray) and index.dtype != bool and out.ndim > 1 and x.size > 4096:
+        _add_rows(out, index, x)
+    elif _repeats(index):
         np.add.at(out, index, x)
     else:
         out[index] = x
@@ -347,6 +349,16 @@ def _repeats(index: Any) -> bool:
     """Whether an index can name the same entry twice: only sequences of integers can."""
     parts = index if isinstance(index, tuple) else (index,)
     return any(p.ndim > 0 and p.dtype != bool for p in map(np.asarray, parts))
+
+
+def _add_rows(out: Any, rows: np.ndarray[Any, Any], x: Any) -> None:
+    """``np.add.at(out, rows, x)`` on zeros, several times faster where there are many entries."""
+    x = np.broadcast_to(x, (*rows.shape, *out.shape[1:]))
+    rows = np.arange(len(out))[rows].ravel()  # raises where one is out of range
+    order = np.argsort(rows, kind="stable")
+    rows = rows[order]
+    first = np.flatnonzero(np.diff(rows, prepend=-1))  # of each row's run
+    out[rows[first]] = np.add.reduceat(x.reshape(len(rows), *out.shape[1:])[order], first, axis=0)
 
 
 def _places(shape: tuple[int, ...], index: Any) -> np.ndarray[Any, Any]:

@@ -276,5 +276,10 @@ def dsplit(x: Any, indices_or_sections: Any) -> list[Any]:
 def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
     """The arrays that stand along ``axis``, without it: the inverse of ``stack``."""
     axis = nonnegative_axis("unstack", x, axis)
-    ahead = (slice(None),) * axis
-    return tuple(getitem(x, (*ahead, i)) for i in range(x.shape[axis]))
+    ahead, n = (slice(None),) * axis, x.shape[axis]
+    if n <= 4:
+        return tuple(getitem(x, (*ahead, i)) for i in range(n))
+    # By halves, since the gradient of each slice is an array as long as what was sliced: together
+    # these are log₂ n times as long as x, where those of n slices of x itself would be n times.
+    halves = (getitem(x, (*ahead, part)) for part in (slice(n // 2), slice(n // 2, None)))
+    return tuple(entry for half in halves for entry in unstack(half, axis))

@@ -145,7 +145,7 @@ def test_neurons_prints_every_neuron_with_the_gradients_of_the_chain_rule(tmp_pa
 
 def test_the_logistic_loss_is_log_one_plus_exp_of_minus_the_score():
     score = scalar.Value(-3.0)
-    loss = scalar.logistic_loss(score, 1)
+    loss = scalar.logistic_loss([score], [1])
     loss.backward()
     assert loss.data == pytest.approx(3.048587351573742)  # log(1 + e³)
     assert score.grad == pytest.approx(-0.9525741268224334)  # -1 / (1 + e⁻³)
@@ -163,7 +163,7 @@ def test_every_command_has_help_that_explains_its_options(command, tmp_path):
     ("arguments", "message"),
     [
         ("train digit", "Did you mean 'digits'? Known: blobs, digits, moons, xor"),
-        ("train xor --activation rel", "Did you mean 'relu'? Known: gelu"),
+        ("train xor --activation rel", "Did you mean 'relu'? Known: celu"),
         ("train xor --optimizer lion", "Known: adam, adamw, sgd"),
         ("train xor --hidden 3,x", "such as 64,32, not '3,x'"),
         ("train xor --lr -1", "lr must be at least 0"),

@@ -27,6 +27,19 @@ TWICE_THE_FIRST = [
 ]
 
 
+@pytest.mark.parametrize("rows", [np.arange(-200, 200), np.full((9, 50), 7, np.uint8), np.array(3)])
+@pytest.mark.parametrize("width", [3, 5000])
+def test_scattering_many_rows_adds_up_those_that_come_twice(rows, width):
+    x, expected = np.random.default_rng(0).normal(size=(*rows.shape, width)), np.zeros((300, width))
+    np.add.at(expected, rows, x)
+    np.testing.assert_allclose(tg.scatter(x, (300, width), rows), expected)
+
+
+def test_scattering_many_rows_still_checks_where_they_go():
+    with pytest.raises(IndexingError, match="300"):
+        tg.scatter(leaf(np.ones((2, 5000))), (300, 5000), np.array([0, 300]))
+
+
 @pytest.mark.parametrize("index", TWICE_THE_FIRST)
 def test_an_entry_that_is_taken_twice_gets_its_gradient_twice(index):
     for take in (getitem, Tensor.__getitem__):

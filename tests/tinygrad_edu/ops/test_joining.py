@@ -84,6 +84,14 @@ def test_unstacking_undoes_stacking():
     np.testing.assert_array_equal(np.stack(parts, -1).data, X)
 
 
+@pytest.mark.parametrize("n", [1, 5, 12])
+def test_unstacking_sends_each_part_its_own_gradient(n):
+    t = leaf(np.ones((2, n)))
+    for i, part in enumerate(unstack(t, 1)):
+        (i * part).sum().backward()
+    np.testing.assert_array_equal(t.grad, [range(n)] * 2)
+
+
 BLOCKS = [
     ([[M, M[:, :1]], [M[:1], M[:1, :1]]], 2),
     ([V, 2.0 * V], 1),

@@ -365,6 +365,13 @@ def logistic_loss(draw):
 
 
 @st.composite
+def bernoulli_loss(draw):
+    inner = st.floats(0.25, 0.75, width=16)
+    shape = draw(shapes())
+    return fused.bernoulli_loss, [draw(arrays(shape, inner)) for _ in range(2)]
+
+
+@st.composite
 def standardize(draw):
     shape, centered = draw(shapes(min_dims=1)), draw(st.booleans())
     axes = draw(hnp.valid_tuple_axes(len(shape), min_size=1))
@@ -640,6 +647,7 @@ CASES = {
         sliding.columns_to_image, *PER_AXIS, adjoint=sliding.image_to_columns
     ),
     "logistic_loss": logistic_loss(),
+    "bernoulli_loss": bernoulli_loss(),
     "standardize": standardize(),
 }
 

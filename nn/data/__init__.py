@@ -3,5 +3,16 @@
 from nn.data.dataset import Dataset
 from nn.data.loader import DataLoader
 from nn.data.sources import DATASETS, blobs, digits, load, moons, xor
+from nn.data.text import CharTokenizer
 
-__all__ = ["DATASETS", "DataLoader", "Dataset", "blobs", "digits", "load", "moons", "xor"]
+__all__ = [
+    "DATASETS",
+    "CharTokenizer",
+    "DataLoader",
+    "Dataset",
+    "blobs",
+    "digits",
+    "load",
+    "moons",
+    "xor",
+]

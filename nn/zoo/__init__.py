@@ -1,5 +1,6 @@
 """Models ready to train."""
 
 from nn.zoo.feedforward import feedforward
+from nn.zoo.gpt import GPT
 
-__all__ = ["feedforward"]
+__all__ = ["GPT", "feedforward"]

@@ -46,6 +46,6 @@ def feedforward(
         function = activation_module(activation)
         modules[f"{type(function).__name__.lower()}{i}"] = function
         if dropout:
-            modules[f"dropout{i}"] = Dropout(dropout, rng)
+            modules[f"dropout{i}"] = Dropout(dropout, rng=rng)
     modules[f"linear{len(sizes) - 1}"] = Linear(sizes[-2], sizes[-1], rng=rng)
     return Sequential(modules)

@@ -75,7 +75,13 @@ class Module:
             value = np.asarray(value)
             object.__setattr__(self, name, value)
             return
-        self._forget(name)
+        # One of the same kind takes the other's place: Sequential runs its modules in their order.
+        if isinstance(value, Module):
+            replaces = name in self._modules
+        else:
+            replaces = name in self._parameters and _is_parameter(value)
+        if not replaces:
+            self._forget(name)
         if isinstance(value, list | tuple) and value:
             registered = all(isinstance(v, Module) or _is_parameter(v) for v in value)
             if registered:
@@ -199,10 +205,14 @@ class Module:
         """The path and node of every parameter; a shared parameter comes once."""
         seen: set[Node] = set()
         for path, module in self.named_modules():
+            module._check_made(path)
             for name, parameter in module._parameters.items():
                 if parameter not in seen:
                     seen.add(parameter)
                     yield _join(path, name), parameter
+
+    def _check_made(self, path: str) -> None:
+        """Raise if this module, at that path, has yet to make its parameters, as a lazy layer."""
 
     def named_buffers(self) -> Iterator[tuple[str, Array]]:
         """The path and array of every buffer."""
@@ -272,9 +282,9 @@ class Module:
         return self
 
     def to(self, dtype: DTypeLike) -> Self:
-        """Cast every Tensor parameter and every buffer of floats; returns the module."""
+        """Cast every parameter and every buffer of floats; returns the module. Values stay."""
         for parameter in self.parameters():
-            if isinstance(parameter, Tensor):
+            if isinstance(parameter, Tensor) and parameter.data.dtype.kind == "f":
                 parameter.data = parameter.data.astype(dtype)
                 parameter.zero_grad()
                 mark_changed(parameter)
@@ -345,11 +355,17 @@ class Module:
         """What stands between the parentheses of the printout."""
         return ""
 
+    def _in_place(self) -> str:
+        """This module and its path in the model that is running: the subject of an error."""
+        scope = mode.get()[1]
+        return f"{type(self).__name__}({self._extra_repr()}){f' in {scope}' if scope else ''}"
+
     def __repr__(self) -> str:
         body = self._describe()
         if not self._modules:
             return body
-        return f"{body}\n{_count(self.parameters()):,} parameters"
+        known = {p for module in self.modules() for p in module._parameters.values()}
+        return f"{body}\n{_count(known):,} parameters"
 
     def _describe(self) -> str:
         head = f"{type(self).__name__}({self._extra_repr()}"

@@ -104,9 +104,10 @@ class Summary:
 def summarize(model: Module, *input_shapes: Shape, dtype: DTypeLike = np.float32) -> Summary:
     """Run a model once, in eval mode, on zeros of these shapes, and count; see ``Module.summary``.
 
-    Parameters, buffers and the training mode stay as they were.
+    Parameters, buffers and the training mode stay as they were, but lazy layers take their sizes.
     """
-    scalar = any(isinstance(p, Value) for p in model.parameters())
+    known = [p for module in model.modules() for p in module._parameters.values()]
+    scalar = any(isinstance(p, Value) for p in known)
     inputs = [_values(shape) if scalar else _tensor(shape, dtype) for shape in input_shapes]
     shapes: dict[Module, tuple[Shape, ...]] = {}
 

@@ -68,6 +68,12 @@ def test_setting_or_deleting_an_attribute_forgets_the_old_parameters():
     assert model.parameters() == []
 
 
+def test_a_parameter_set_anew_keeps_its_place():
+    linear = nn.Linear(2, 2)
+    linear.weight = nn.Parameter(np.ones((2, 2)))
+    assert [name for name, _ in linear.named_parameters()] == ["weight", "bias"]
+
+
 def test_a_shared_parameter_is_listed_once():
     first, second = nn.Linear(3, 3), nn.Linear(3, 3)
     second.weight = first.weight

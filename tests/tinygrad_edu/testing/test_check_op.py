@@ -42,7 +42,7 @@ def halved(g, y, x):
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_every_elementwise_op_obeys_the_laws(name):
-    check_op(OPS[name], max_examples=5)
+    check_op(OPS[name], max_examples=10)
 
 
 @pytest.mark.parametrize(

@@ -386,13 +386,17 @@ def test_every_mutant_is_caught(capsys):
     assert not survivors
 
 
+# Not float_power, which breaks the law of dtypes, nor heaviside by its value at 0: that is 0 at
+# every other point.
+EXEMPT = {("float_power", 0), ("float_power", 1), ("heaviside", 1)}
+
 # Taken now, while tests are collected: running them declares further ops.
 RULES = [
     (op, i)
     for op in OPS.values()
     if op.on_floats is not None
     for i, rule in enumerate(op.rules)
-    if rule is not None
+    if rule is not None and (op.name, i) not in EXEMPT
 ]
 
 

@@ -129,7 +129,7 @@ def summarize(model: Module, *input_shapes: Shape, dtype: DTypeLike = np.float32
     memory: Counter[str] = Counter()
     for node in nodes:
         multiply_adds[node.scope] += _multiply_adds(node)
-        memory[node.scope] += np.asarray(node.data).nbytes
+        memory[node.scope] += _new_bytes(node)
     rows = [
         Row(
             path,
@@ -169,6 +169,13 @@ def _made(output: Any) -> list[Node]:
     roots = [y for y in leaves(output) if isinstance(y, Node) and y.requires_grad]
     nodes = dict.fromkeys(node for root in roots for node in topological_order(root))
     return [node for node in nodes if node.op is not None]
+
+
+def _new_bytes(node: Node) -> int:
+    """The memory of a result, unless it is a view of what it was made of."""
+    y = np.asarray(node.data)
+    arrays = [x for x in map(plain, node.inputs) if isinstance(x, np.ndarray)]
+    return 0 if any(np.may_share_memory(x, y) for x in arrays) else y.nbytes
 
 
 def _multiply_adds(node: Node) -> int:

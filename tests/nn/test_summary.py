@@ -50,3 +50,8 @@ def test_the_printout_is_a_table_with_totals():
     *_, total, memory = str(model().summary((5, 6))).splitlines()
     assert total.split() == ["total", "38", "160", "200", "B"]
     assert memory == "152 B of parameters and buffers"
+
+
+def test_a_view_takes_no_memory():
+    summary = nn.Sequential(nn.ReLU(), nn.Flatten()).summary((2, 3, 4))
+    assert [row.memory for row in summary.rows] == [0, 4 * 24, 0]

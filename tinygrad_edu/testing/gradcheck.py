@@ -185,7 +185,7 @@ def _table(wrong: Sequence[Comparison], titles: Sequence[str]) -> str:
                 f"{c.analytic:.9g}",
                 f"{numeric.slope:.9g}" if numeric.sides is None else _between(c),
                 f"{numeric.error:.1e}",
-                f"{ratio:.4g}",
+                f"{ratio + 0.0:.4g}",  # no -0
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

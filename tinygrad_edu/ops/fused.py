@@ -37,11 +37,13 @@ from tinygrad_edu.ops.targets import (
 
 
 def _rows(x: Any) -> Any:
+    # One product of matrices: NumPy would multiply more axes one by one, and, where the last is not
+    # contiguous, a thousand times slower.
     return x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 @primitive(
-    lambda g, y, x, weight, bias: g @ weight,
+    lambda g, y, x, weight, bias: (_rows(g) @ weight).reshape(x.shape),
     lambda g, y, x, weight, bias: _rows(g).mT @ _rows(x),
     lambda g, y, x, weight, bias: g,
 )
@@ -56,7 +58,7 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     Returns:
         ``(..., out_features)``.
     """
-    y = np.matmul(x, np.transpose(weight))
+    y = np.matmul(_rows(x), np.transpose(weight)).reshape((*x.shape[:-1], len(weight)))
     if bias is None:
         return y
     return np.add(y, bias, out=y) if y.dtype == np.result_type(y, bias) else y + bias

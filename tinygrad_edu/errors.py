@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -135,3 +136,18 @@ class MissingExtraError(TinygradError, ImportError):
         super().__init__(
             f"{what} needs {package}, which is not installed: pip install 'tinygrad-edu[{extra}]'"
         )
+
+
+class MissingFolderError(TinygradError, FileNotFoundError):
+    """The folder that a file was to be written to does not exist.
+
+    Args:
+        path: the file that could not be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"cannot write {path.name}: there is no folder {path.parent}")
+
+
+class OutputError(TinygradError, OSError):
+    """A folder or file that cannot be written."""

@@ -4,10 +4,10 @@
 page of them all. Everything is read from the graph itself.
 """
 
+from tinygrad_edu import MissingFolderError
 from viz import plots, report
 from viz.dot import LayoutError
 from viz.drawing import Drawing, draw
-from viz.files import MissingFolderError
 from viz.report import Section
 
 __all__ = ["Drawing", "LayoutError", "MissingFolderError", "Section", "draw", "plots", "report"]

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_edu import Failure, Node, UnknownNameError
+from tinygrad_edu.files import write
 from viz.dot import Direction, lay_out, to_dot
-from viz.files import write
 from viz.graph import Picture, picture
 
 # At this resolution the text of a PNG is readable at its natural size.

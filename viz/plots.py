@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinygrad_edu import MissingExtraError, ShapeError, TinygradError, UnknownNameError
-from viz.files import write
+from tinygrad_edu.files import write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

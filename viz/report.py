@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from viz.files import write
+from tinygrad_edu.files import write
 
 # A header row, then rows of the same length.
 Table = Sequence[Sequence[object]]

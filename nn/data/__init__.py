@@ -1,6 +1,6 @@
 """Data sets and how to go through them in batches."""
 
-from nn.data.dataset import Dataset
+from nn.data.dataset import Dataset, Subset, TensorDataset, collate, random_split
 from nn.data.loader import DataLoader
 from nn.data.sources import DATASETS, blobs, digits, load, moons, xor
 from nn.data.text import CharTokenizer
@@ -10,9 +10,13 @@ __all__ = [
     "CharTokenizer",
     "DataLoader",
     "Dataset",
+    "Subset",
+    "TensorDataset",
     "blobs",
+    "collate",
     "digits",
     "load",
     "moons",
+    "random_split",
     "xor",
 ]

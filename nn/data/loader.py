@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from nn.data.dataset import Dataset
+from nn.data.dataset import Batch, Dataset
 from nn.errors import ConfigurationError
 
-Array = np.ndarray[Any, Any]
+# From inputs, targets and a generator of random numbers to others, of as many samples.
+Augment = Callable[[Any, Any, np.random.Generator], tuple[Any, Any]]
 
 
 class DataLoader:
     """Goes through a data set in batches; every pass over it is an epoch.
+
+    The order and the augmentation of an epoch depend on ``seed`` and ``epoch`` alone: a run that
+    goes on from its tenth epoch sees what it would have seen.
 
     Args:
         dataset: the samples.
@@ -22,9 +29,15 @@ class DataLoader:
         shuffle: take them in a new random order each epoch.
         drop_last: leave out a last batch that is smaller.
         seed: the same seed gives the same orders.
+        augment: changes every batch at random: see ``nn.data.augment``. By default nothing does.
+        collate: makes a batch of a list of samples; by default their parts are stacked.
+        prefetch: how many batches a second thread makes ahead; 0 for no such thread.
+
+    Attributes:
+        epoch: how many passes were begun; set it to repeat one.
 
     Raises:
-        ConfigurationError: ``batch_size`` is not a positive integer, or there is no batch.
+        ConfigurationError: an option is out of range, or there is no batch.
 
     >>> import nn
     >>> loader = nn.data.DataLoader(nn.data.xor(), batch_size=32, shuffle=True)
@@ -39,12 +52,22 @@ class DataLoader:
         shuffle: bool = False,
         drop_last: bool = False,
         seed: int = 0,
+        augment: Augment | None = None,
+        collate: Callable[[Sequence[Any]], Batch] | None = None,
+        prefetch: int = 0,
     ) -> None:
-        if not isinstance(batch_size, int | np.integer) or batch_size < 1:
-            raise ConfigurationError(f"batch_size must be a positive integer, not {batch_size!r}")
+        if not isinstance(dataset, Dataset):
+            raise ConfigurationError(
+                f"a DataLoader takes a Dataset, not {type(dataset).__name__}: arrays become one by"
+                " nn.data.TensorDataset(inputs, targets)"
+            )
+        _check_integer("batch_size", batch_size, 1)
+        _check_integer("prefetch", prefetch, 0)
+        _check_integer("seed", seed, 0)
         self.dataset, self.batch_size = dataset, int(batch_size)
-        self.shuffle, self.drop_last = shuffle, drop_last
-        self._rng = np.random.default_rng(seed)
+        self.shuffle, self.drop_last, self.seed = shuffle, drop_last, int(seed)
+        self.augment, self.collate, self.prefetch = augment, collate, int(prefetch)
+        self.epoch = 0
         if not len(self):
             raise ConfigurationError(
                 f"data set {dataset.name!r} of {len(dataset)} samples gives no batch of"
@@ -56,9 +79,73 @@ class DataLoader:
         whole, rest = divmod(len(self.dataset), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
-    def __iter__(self) -> Iterator[tuple[Array, Array]]:
+    def __iter__(self) -> Iterator[Batch]:
+        epoch = self.epoch
+        self.epoch += 1
+        batches = self._batches(epoch)
+        return _ahead(batches, self.prefetch) if self.prefetch else batches
+
+    def _batches(self, epoch: int) -> Iterator[Batch]:
         n = len(self.dataset)
-        order = self._rng.permutation(n) if self.shuffle else np.arange(n)
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            batch = order[start : start + self.batch_size]
-            yield self.dataset.inputs[batch], self.dataset.targets[batch]
+        order = self._generator(epoch).permutation(n) if self.shuffle else np.arange(n)
+        for i in range(len(self)):
+            indices = order[i * self.batch_size : (i + 1) * self.batch_size]
+            if self.collate is None:
+                batch = self.dataset.batch(indices)
+            else:
+                batch = self.collate([self.dataset[int(j)] for j in indices])
+            yield batch if self.augment is None else self._augmented(batch, epoch, i)
+
+    def _augmented(self, batch: Batch, epoch: int, i: int) -> Batch:
+        assert self.augment is not None
+        if len(batch) != 2:
+            raise ConfigurationError(
+                f"augment changes inputs and targets, and the samples of {self.dataset.name!r}"
+                f" have {len(batch)} parts"
+            )
+        return self.augment(batch[0], batch[1], self._generator(epoch, i))
+
+    def _generator(self, *key: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
+
+
+def _check_integer(name: str, value: Any, low: int) -> None:
+    if not isinstance(value, int | np.integer) or value < low:
+        wanted = "a positive integer" if low else "0 or a positive integer"
+        raise ConfigurationError(f"{name} must be {wanted}, not {value!r}")
+
+
+def _ahead(batches: Iterator[Batch], depth: int) -> Iterator[Batch]:
+    """The same batches, made by a thread that is up to ``depth`` of them ahead."""
+    ready: queue.Queue[tuple[Batch | None, BaseException | None]] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def put(item: tuple[Batch | None, BaseException | None]) -> None:
+        while not stopped.is_set():
+            with suppress(queue.Full):
+                ready.put(item, timeout=0.1)
+                return
+
+    def make() -> None:
+        try:
+            for batch in batches:
+                put((batch, None))
+                if stopped.is_set():
+                    return
+            put((None, None))
+        except BaseException as error:  # handed to the thread that asked for the batch
+            put((None, error))
+
+    thread = threading.Thread(target=make, name="DataLoader", daemon=True)
+    thread.start()
+    try:
+        while True:
+            batch, error = ready.get()
+            if error is not None:
+                raise error
+            if batch is None:
+                return
+            yield batch
+    finally:
+        stopped.set()
+        thread.join()

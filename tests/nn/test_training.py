@@ -12,7 +12,7 @@ from nn.training import CSVLogger, EarlyStopping, Trainer
 
 def trained(epochs=3, callbacks=(), seed=0, lr=0.01):
     nn.manual_seed(seed)
-    train, validation = nn.data.xor(120).split(0.25)
+    train, validation = nn.data.random_split(nn.data.xor(120), [0.75, 0.25])
     model = nn.zoo.feedforward([2, 8, 2], activation="tanh", dropout=0.1)
     trainer = Trainer(model, nn.optim.Adam(model.parameters(), lr=lr), callbacks=callbacks)
     trainer.fit(nn.data.DataLoader(train, 16, shuffle=True), nn.data.DataLoader(validation), epochs)
@@ -38,7 +38,7 @@ def test_a_run_with_the_same_seed_repeats_bit_for_bit():
 
 
 def test_one_step_of_the_loop_is_the_gradient_step_written_out():
-    data = nn.data.Dataset("two", np.eye(2, dtype=np.float32), np.array([0, 1]), ("a", "b"))
+    data = nn.data.TensorDataset(np.eye(2, dtype=np.float32), np.array([0, 1]))
     model = nn.Sequential(nn.Linear(2, 2))
     weight, bias = model[0].weight.data.copy(), model[0].bias.data.copy()
     Trainer(model, nn.optim.SGD(model.parameters(), lr=0.5)).fit(nn.data.DataLoader(data), epochs=1)
@@ -51,7 +51,7 @@ def test_one_step_of_the_loop_is_the_gradient_step_written_out():
 
 def test_the_metrics_of_a_row_are_those_of_the_model():
     trainer = trained(epochs=2)
-    _, validation = nn.data.xor(120).split(0.25)
+    _, validation = nn.data.random_split(nn.data.xor(120), [0.75, 0.25])
     logits = trainer.model.eval()(validation.inputs).data.astype(np.float64)
     log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     loss = -log_p[np.arange(len(logits)), validation.targets].mean()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +17,7 @@ from tinygrad_edu.cli import check as checking
 from tinygrad_edu.cli import expression as expressions
 from tinygrad_edu.cli import isolate as isolating
 from tinygrad_edu.cli import objects, run, scalar
-from viz.files import write
+from tinygrad_edu.files import write
 
 app = typer.Typer(
     name="tinygrad-edu",
@@ -155,8 +153,7 @@ def draw(
     after "--".
     """
     root, leaves = expressions.evaluate(expression, expressions.assignments(variables or []))
-    with refused(out):
-        path = viz.draw(root).save(out)
+    path = viz.draw(root).save(out)
     console = Console(highlight=False)
     root.backward()
     console.print(f"{expression} = {root.data:.6g}", markup=False)
@@ -260,8 +257,7 @@ def check(
             raise
         console.print(str(error), markup=False, soft_wrap=True)
         if picture is not None and error.graph is not None:
-            with refused(picture):
-                console.print(f"drawn in {viz.draw(error.graph).save(picture)}", markup=False)
+            console.print(f"drawn in {viz.draw(error.graph).save(picture)}", markup=False)
         elif picture is not None:
             console.print("There is no single op to draw.")
         raise typer.Exit(1) from error
@@ -304,19 +300,9 @@ def isolate(
     if found.finding is None:
         return
     if script is not None:
-        with refused(script):
-            write(script, found.finding.script.encode())
+        write(script, found.finding.script.encode())
         console.print(f"\nrun python {script} to see it alone", markup=False)
     raise typer.Exit(1)
-
-
-@contextmanager
-def refused(path: Path) -> Iterator[None]:
-    """Within it, a file that must not be written is an OutputError."""
-    try:
-        yield
-    except PermissionError as error:
-        raise run.OutputError(f"cannot write {path}: {error.strerror}") from error
 
 
 def widths(text: str) -> list[int]:

@@ -17,7 +17,6 @@ import tinygrad_edu as tg
 import viz
 from tinygrad_edu import Tensor
 from tinygrad_edu.cli import scalar
-from tinygrad_edu.errors import TinygradError
 from viz.dot import Direction
 from viz.report import Section, report
 
@@ -37,10 +36,6 @@ OPTIMIZERS: dict[str, Callable[..., nn.optim.Optimizer]] = {
     "adam": nn.optim.Adam,
     "adamw": nn.optim.AdamW,
 }
-
-
-class OutputError(TinygradError, OSError):
-    """A folder or file that cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +88,8 @@ def run_folder(parent: Path) -> Path:
             (folder / "metrics.csv").touch()
             return folder
     except OSError as error:
-        raise OutputError(f"cannot write to {parent}: {error.strerror}") from error
-    raise OutputError(f"there are a thousand runs of this second in {parent} already")
+        raise tg.OutputError(f"cannot write to {parent}: {error.strerror}") from error
+    raise tg.OutputError(f"there are a thousand runs of this second in {parent} already")
 
 
 def train_classifier(name: str, settings: Settings, parent: Path, console: Console) -> Result:
@@ -107,8 +102,10 @@ def train_classifier(name: str, settings: Settings, parent: Path, console: Conso
         raise tg.UnknownNameError("optimizer", settings.optimizer, OPTIMIZERS)
     nn.manual_seed(settings.seed)
     dataset = nn.data.load(name)
-    rest, held_out = dataset.split(settings.held_out, seed=SPLIT_SEED)
-    train, validation = rest.split(0.125, seed=SPLIT_SEED)
+    rest, held_out = nn.data.random_split(
+        dataset, [1 - settings.held_out, settings.held_out], seed=SPLIT_SEED
+    )
+    train, validation = nn.data.random_split(rest, [0.875, 0.125], seed=SPLIT_SEED)
     sizes = [dataset.inputs.shape[1], *settings.hidden, len(dataset.classes)]
     model = nn.zoo.feedforward(sizes, settings.activation, settings.dropout)
     optimizer = OPTIMIZERS[settings.optimizer](

@@ -83,8 +83,9 @@ class TensorDataset(Dataset):
 
     >>> import nn, numpy as np
     >>> data = nn.data.TensorDataset(np.eye(3), np.array([0, 1, 1]), classes=("a", "b"))
-    >>> len(data), data[2]
-    (3, (array([0., 0., 1.]), 1))
+    >>> data.batch([2, 0])
+    (array([[0., 0., 1.],
+           [1., 0., 0.]]), array([1, 0]))
     """
 
     def __init__(self, *arrays: Any, name: str = "data", classes: Sequence[str] = ()) -> None:

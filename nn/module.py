@@ -7,6 +7,7 @@ every node it makes can be told to be its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Self
 
@@ -380,6 +381,18 @@ class Module:
             for first, last, text in _runs(self._modules)
         ]
         return "\n".join([f"{head}{own}", *lines, ")"])
+
+
+@contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """Within it every module is in ``eval`` mode; after it, in the mode it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 def _is_parameter(value: Any) -> bool:

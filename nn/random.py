@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from nn.module import Module
 
 _generator = np.random.default_rng()
 
@@ -39,3 +43,25 @@ def seeded(seed: int) -> Iterator[None]:
 def generator(rng: np.random.Generator | None = None) -> np.random.Generator:
     """``rng`` itself, or the shared generator if it is None."""
     return _generator if rng is None else rng
+
+
+def state_dict(model: Module) -> dict[str, Any]:
+    """Where the shared generator (under ``""``) and those that layers hold themselves are."""
+    return {path: rng.bit_generator.state for path, rng in _generators(model).items()}
+
+
+def load_state_dict(model: Module, state: Mapping[str, Any]) -> None:
+    """Have the generators go on from ``state_dict``."""
+    own = _generators(model)
+    for path, position in state.items():
+        own[path].bit_generator.state = position
+
+
+def _generators(model: Module) -> dict[str, np.random.Generator]:
+    held = {
+        f"{path}.{name}": value
+        for path, module in model.named_modules()
+        for name, value in vars(module).items()
+        if isinstance(value, np.random.Generator)
+    }
+    return {"": _generator, **held}

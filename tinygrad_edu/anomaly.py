@@ -53,7 +53,7 @@ def look_at_result(node: Node, op_name: str) -> None:
         return
     node.line = _calling_line()
     if found := _not_finite(node.data):
-        raise AnomalyError(f"{op_name}{_place(node)} gave {found}")
+        raise _anomaly(node, f"{op_name}{_place(node)} gave {found}")
 
 
 def look_at_gradients(node: Node, pending: dict[Node, Any]) -> None:
@@ -65,10 +65,17 @@ def look_at_gradients(node: Node, pending: dict[Node, Any]) -> None:
             gradient = pending[x]
             if found := _not_finite(getattr(gradient, "data", gradient)):
                 label = f" {x.label!r}" if x.label else ""
-                raise AnomalyError(
+                raise _anomaly(
+                    node,
                     f"the backward of {node.op.name}{_place(node)} gave {found} in the gradient of"
-                    f" {type(x).__name__}{label}"
+                    f" {type(x).__name__}{label}",
                 )
+
+
+def _anomaly(node: Node, message: str) -> AnomalyError:
+    error = AnomalyError(message)
+    error.graph = node
+    return error
 
 
 def _not_finite(data: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -17,6 +17,9 @@ Array = np.ndarray[Any, Any]
 
 # Some inputs and their targets: of one sample, or stacked, of a batch.
 Batch = tuple[Array, ...]
+
+# How many samples at a time to go through a data set that may not fit into memory.
+_CHUNK = 1024
 
 
 class Dataset:
@@ -65,7 +68,9 @@ class Dataset:
 
     def fingerprint(self) -> str:
         """A hash of every number in it: two data sets of the same one hold the same samples."""
-        return _hash(*self.batch(np.arange(len(self))))
+        starts = range(0, len(self), _CHUNK)
+        chunks = (self.batch(range(i, min(i + _CHUNK, len(self)))) for i in starts)
+        return _hash(part for chunk in chunks for part in chunk)
 
 
 class TensorDataset(Dataset):
@@ -139,7 +144,7 @@ class TensorDataset(Dataset):
 
     def fingerprint(self) -> str:
         """A hash of every number in it: two data sets of the same one hold the same samples."""
-        return _hash(*self.arrays)
+        return _hash(self.arrays)
 
     def __repr__(self) -> str:
         shapes = ", ".join(str(a.shape) for a in self.arrays)
@@ -282,7 +287,7 @@ def _part(
     return np.concatenate(left), rng.permutation(np.concatenate(part))
 
 
-def _hash(*arrays: Array) -> str:
+def _hash(arrays: Iterable[Array]) -> str:
     digest = blake2b(digest_size=16)
     for array in arrays:
         digest.update(f"{array.dtype.str}{array.shape}".encode())

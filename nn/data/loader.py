@@ -74,6 +74,19 @@ class DataLoader:
                 f" {batch_size}"
             )
 
+    def of(self, dataset: Dataset) -> DataLoader:
+        """A loader of another data set, with the same options."""
+        return DataLoader(
+            dataset,
+            self.batch_size,
+            self.shuffle,
+            self.drop_last,
+            self.seed,
+            self.augment,
+            self.collate,
+            self.prefetch,
+        )
+
     def __len__(self) -> int:
         """The number of batches in an epoch."""
         whole, rest = divmod(len(self.dataset), self.batch_size)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from nn.errors import ConfigurationError, TrainingError
+from nn.optim.state import check_names
 from tinygrad_edu import Node, clip
 from tinygrad_edu.graph import describe, plain
 
@@ -127,6 +128,21 @@ class Clipping:
         self.after.append(after)
         self.nonfinite += not math.isfinite(before)
         self.fired += after < before
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was counted, as arrays and numbers."""
+        return {
+            "before": np.array(self.before),
+            "after": np.array(self.after),
+            "fired": self.fired,
+            "nonfinite": self.nonfinite,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on counting from ``state_dict``."""
+        check_names("Clipping", self.state_dict(), state)
+        self.before, self.after = state["before"].tolist(), state["after"].tolist()
+        self.fired, self.nonfinite = state["fired"], state["nonfinite"]
 
     def __repr__(self) -> str:
         limits = {"max_norm": self.max_norm, "max_value": self.max_value}

@@ -154,7 +154,7 @@ def _snapshot(model: Module, optimizer: Optimizer) -> Callable[[], None]:
     modules = [
         (m, m.training, {b: getattr(m, b).copy() for b in m._buffers}) for m in model.modules()
     ]
-    drawn = [(g, g.bit_generator.state) for g in _generators(model)]
+    drawn = random.state_dict(model)
     state = optimizer.state_dict()
 
     def restore() -> None:
@@ -165,14 +165,7 @@ def _snapshot(model: Module, optimizer: Optimizer) -> Callable[[], None]:
             module.training = training
             for name, buffer in buffers.items():
                 setattr(module, name, buffer)
-        for generator, position in drawn:
-            generator.bit_generator.state = position
+        random.load_state_dict(model, drawn)
         optimizer.load_state_dict(state)
 
     return restore
-
-
-def _generators(model: Module) -> set[np.random.Generator]:
-    """The shared generator of random numbers, and those that layers have of their own."""
-    own = (x for m in model.modules() for x in vars(m).values())
-    return {random.generator(), *(x for x in own if isinstance(x, np.random.Generator))}

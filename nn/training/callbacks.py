@@ -1,11 +1,12 @@
-"""What a Trainer tells of its progress, and two that listen: early stopping and a CSV log."""
+"""What a Trainer tells of its progress, and early stopping, which listens."""
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+import tinygrad_edu as tg
 from nn.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -14,41 +15,68 @@ if TYPE_CHECKING:
 
 
 class Callback:
-    """The base of callbacks: each method does nothing until a subclass writes it."""
+    """The base of callbacks: each method does nothing until a subclass writes it.
+
+    What a callback remembers of a run belongs in its ``state_dict``, so that a run that is resumed
+    goes on as if it had never stopped.
+    """
 
     def on_fit_start(self, trainer: Trainer, batches: DataLoader, epochs: int) -> None:
-        """Before the first epoch, of at most ``epochs``."""
+        """Before the first epoch; ``epochs`` is how many there will be at most."""
 
-    def on_batch_end(self, trainer: Trainer, samples: int, loss: float, accuracy: float) -> None:
-        """After a batch; loss and accuracy are the means over the epoch so far."""
+    def on_backward(self, trainer: Trainer) -> None:
+        """After the gradients of a step are known, before they are clipped."""
+
+    def on_step(self, trainer: Trainer) -> None:
+        """After the optimizer has changed the parameters; ``trainer.scores()`` are the epoch's."""
 
     def on_epoch_end(self, trainer: Trainer, row: dict[str, float]) -> None:
         """After an epoch, with its row of the history."""
 
+    def on_epoch_over(self, trainer: Trainer) -> None:
+        """When every callback has seen to the end of the epoch: what is saved now is whole."""
+
     def on_fit_end(self, trainer: Trainer) -> None:
         """After the last epoch, and when training fails."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """What is remembered: dicts and lists of numbers, strings and arrays."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Remember what ``state_dict`` returned."""
+
 
 class EarlyStopping(Callback):
-    """Stop when a metric has not fallen for a while, and give the best weights back.
+    """Stop when a metric has not become better for a while, and give the best weights back.
 
     Args:
-        patience: for how many epochs it may fail to fall.
+        patience: for how many epochs it may fail to become better.
         monitor: the metric's name in the history.
-        min_delta: by how much it must fall to count.
+        min_delta: by how much it must be better to count.
+        mode: ``"min"`` if it should fall, ``"max"`` if it should rise; by default what is right
+            for the metric.
 
     Attributes:
-        best: the lowest value so far.
+        best: the best value so far, or None.
         best_epoch: the epoch it was reached in; 0 before the first.
     """
 
     def __init__(
-        self, patience: int = 10, monitor: str = "validation_loss", min_delta: float = 0.0
+        self,
+        patience: int = 10,
+        monitor: str = "validation_loss",
+        min_delta: float = 0.0,
+        mode: str | None = None,
     ) -> None:
         if patience < 1:
             raise ConfigurationError(f"patience must be at least 1 epoch, not {patience!r}")
+        if mode not in (None, "min", "max"):
+            raise tg.UnknownNameError("mode of EarlyStopping", mode, ["min", "max"])
         self.patience, self.monitor, self.min_delta = patience, monitor, min_delta
-        self.best, self.best_epoch = float("inf"), 0
+        self.mode = mode
+        self.best: float | None = None
+        self.best_epoch = 0
         self._weights: dict[str, Any] | None = None
 
     def on_epoch_end(self, trainer: Trainer, row: dict[str, float]) -> None:
@@ -58,46 +86,31 @@ class EarlyStopping(Callback):
                 f"EarlyStopping watches {self.monitor!r}, which is not in the history: it has"
                 f" {', '.join(row)}. Metrics of validation need validation data in fit()."
             )
-        if row[self.monitor] < self.best - self.min_delta:
-            self.best, self.best_epoch = row[self.monitor], int(row["epoch"])
-            self._weights = trainer.model.state_dict()
+        value = row[self.monitor]
+        if self._better(value, trainer):
+            self.best, self.best_epoch = value, int(row["epoch"])
+            self._weights = trainer.evaluated_weights()
         elif row["epoch"] - self.best_epoch >= self.patience:
             trainer.stop = True
+
+    def _better(self, value: float, trainer: Trainer) -> bool:
+        if math.isnan(value) or self.best is None:
+            return not math.isnan(value)
+        metric = self.monitor.partition("_")[2]
+        rises = any(each.larger_is_better for each in trainer.metrics if each.name == metric)
+        sign = 1 if (self.mode or ("max" if rises else "min")) == "max" else -1
+        return sign * (value - self.best) > self.min_delta
 
     def on_fit_end(self, trainer: Trainer) -> None:
         """Give the model the best weights seen."""
         if self._weights is not None:
             trainer.model.load_state_dict(self._weights)
 
+    def state_dict(self) -> dict[str, Any]:
+        """The best value, its epoch and its weights."""
+        return {"best": self.best, "best_epoch": self.best_epoch, "weights": self._weights}
 
-class CSVLogger(Callback):
-    """Write a row per epoch to a CSV file, as soon as it is known.
-
-    Args:
-        path: the file; replaced if it exists. It is opened before training starts.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._file: TextIO | None = None
-        self._writer: csv.DictWriter[str] | None = None
-
-    def on_fit_start(self, trainer: Trainer, batches: DataLoader, epochs: int) -> None:
-        """Open the file."""
-        self._file = self.path.open("w", newline="")
-        self._writer = None
-
-    def on_epoch_end(self, trainer: Trainer, row: dict[str, float]) -> None:
-        """Write a row, after the header if it is the first."""
-        assert self._file is not None
-        if self._writer is None:
-            self._writer = csv.DictWriter(self._file, list(row))
-            self._writer.writeheader()
-        self._writer.writerow(row)
-        self._file.flush()
-
-    def on_fit_end(self, trainer: Trainer) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state_dict``."""
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self._weights = state["weights"]

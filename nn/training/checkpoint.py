@@ -1,47 +1,181 @@
-"""Weights on disk, as safetensors: numbers and names, and no code that could run on loading."""
+"""Weights and whole runs on disk, as safetensors: numbers and names, and no code that could run.
+
+A checkpoint is one file. Its arrays have readable names ("model/linear1.weight"); all else, such as
+learning rates, the history and where the random numbers are, is JSON in the file's metadata, in
+which an array is noted by its name.
+"""
 
 from __future__ import annotations
 
-import os
+import json
+import tempfile
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 import tinygrad_edu as tg
-from nn.errors import CheckpointError
+from nn.errors import CheckpointError, ConfigurationError
 from nn.module import Module
+from nn.training.callbacks import Callback
+from tinygrad_edu.files import write
+
+if TYPE_CHECKING:
+    from nn.data import DataLoader
+    from nn.training.trainer import Trainer
+
+Array = np.ndarray[Any, Any]
+
+# The name and version of the format, which stands in the metadata of a checkpoint.
+FORMAT = "tinygrad-edu checkpoint 1"
+
+# How the JSON says that an array stands here: under this key, by its name in the file.
+_ARRAY = "array in this file"
+
+
+class Checkpoint(Callback):
+    """Write a whole run to one file after every epoch, so that ``fit(resume=path)`` can go on.
+
+    The file is replaced in one go: a process that is killed at any moment leaves a whole one.
+
+    Args:
+        path: the file, ``.safetensors``.
+        every: how many epochs apart to write; the last one is always written.
+        config: what else to keep with it: dicts and lists of numbers and strings.
+
+    Raises:
+        MissingFolderError: there is no such folder.
+        OutputError: it cannot be written to. Both are raised before training starts.
+
+    >>> import nn, tempfile
+    >>> def run(epochs, folder, resume=None):
+    ...     nn.manual_seed(0)
+    ...     model = nn.zoo.feedforward([2, 4, 2], dropout=0.1)
+    ...     adam = nn.optim.Adam(model.parameters())
+    ...     keep = nn.training.Checkpoint(f"{folder}/run.safetensors")
+    ...     trainer = nn.training.Trainer(model, adam, callbacks=[keep])
+    ...     trainer.fit(nn.data.xor(64), epochs=epochs, resume=resume)
+    ...     return model.state_dict()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     never_stopped = run(4, folder)
+    ...     _ = run(2, folder)
+    ...     resumed = run(4, folder, resume=f"{folder}/run.safetensors")
+    >>> all((never_stopped[name] == resumed[name]).all() for name in resumed)
+    True
+    """
+
+    def __init__(
+        self, path: str | Path, every: int = 1, config: Mapping[str, Any] | None = None
+    ) -> None:
+        if not isinstance(every, int) or every < 1:
+            raise ConfigurationError(f"every must be a positive integer, not {every!r}")
+        self.path, self.every, self.config = Path(path), every, dict(config or {})
+
+    def on_fit_start(self, trainer: Trainer, batches: DataLoader, epochs: int) -> None:
+        """Find out whether the file can be written."""
+        if not self.path.parent.is_dir():
+            raise tg.MissingFolderError(self.path)
+        if self.path.is_dir():
+            raise tg.OutputError(f"cannot write {self.path}: it is a folder")
+        try:
+            tempfile.TemporaryFile(dir=self.path.parent).close()
+        except OSError as error:
+            raise tg.OutputError(f"cannot write {self.path}: {error.strerror}") from error
+        self._last = len(trainer.history) + epochs
+
+    def on_epoch_over(self, trainer: Trainer) -> None:
+        """Write the file."""
+        epoch = len(trainer.history)
+        if epoch % self.every == 0 or epoch == self._last or trainer.stop:
+            write_checkpoint({**trainer.state_dict(), "config": self.config}, self.path)
+
+
+def write_checkpoint(state: Mapping[str, Any], path: str | Path) -> Path:
+    """Write nested dicts and lists of arrays, numbers, strings and None; returns the path."""
+    arrays: dict[str, Array] = {}
+    tree = _without_arrays(state, "", arrays)
+    metadata = {"format": FORMAT, "state": json.dumps(tree)}
+    return write(path, _safetensors().save(arrays, metadata))
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """What ``write_checkpoint`` wrote, with lists for tuples.
+
+    Raises:
+        CheckpointError: there is no such file, or it is no whole checkpoint.
+    """
+    arrays, metadata = _read(path)
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is no checkpoint of a run: its format is"
+            f" {metadata.get('format') or 'not given'}, not {FORMAT}; load_weights() reads the"
+            " weights of any safetensors file"
+        )
+    try:
+        return _with_arrays(json.loads(metadata["state"]), arrays)
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} is no whole checkpoint: {error}") from error
 
 
 def save_weights(model: Module, path: str | Path) -> Path:
-    """Write every parameter to a safetensors file; returns its path.
-
-    The file is written beside its place and then renamed, so it is never there in part.
-    """
-    path = Path(path)
-    data: bytes = _safetensors().save(model.state_dict())
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    return path
+    """Write every parameter and buffer to a safetensors file, whole or not at all."""
+    return write(path, _safetensors().save(model.state_dict()))
 
 
 def load_weights(model: Module, path: str | Path) -> None:
-    """Set every parameter from a safetensors file.
+    """Set every parameter and buffer from a safetensors file, of weights or of a whole run.
 
     Raises:
-        CheckpointError: the file is no whole safetensors file.
+        CheckpointError: there is no such file, or it is no whole safetensors file.
         StateDictError: it holds the weights of another model. In both cases nothing was loaded.
     """
-    data = Path(path).read_bytes()
-    library = _safetensors()
+    arrays, metadata = _read(path)
+    if metadata.get("format") == FORMAT:
+        prefix = "model/"
+        arrays = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+    model.load_state_dict(arrays)
+
+
+def _read(path: str | Path) -> tuple[dict[str, Array], dict[str, str]]:
+    """The arrays and the metadata of a safetensors file."""
+    _safetensors()
+    library = import_module("safetensors")
     try:
-        state = library.load(data)
-    except import_module("safetensors").SafetensorError as error:
+        with library.safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise CheckpointError(f"there is no file {path}") from error
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    except library.SafetensorError as error:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
-    model.load_state_dict(state)
+
+
+def _without_arrays(tree: Any, path: str, arrays: dict[str, Array]) -> Any:
+    """``tree`` as JSON has it; its arrays go to ``arrays``."""
+    if isinstance(tree, Mapping):
+        return {
+            str(key): _without_arrays(branch, f"{path}/{key}" if path else str(key), arrays)
+            for key, branch in tree.items()
+        }
+    if isinstance(tree, list | tuple):
+        return [_without_arrays(branch, f"{path}/{i}", arrays) for i, branch in enumerate(tree)]
+    if isinstance(tree, np.ndarray | np.generic):
+        arrays[path] = np.ascontiguousarray(tree) if np.ndim(tree) else np.array(tree)
+        return {_ARRAY: path}
+    return tree
+
+
+def _with_arrays(tree: Any, arrays: Mapping[str, Array]) -> Any:
+    if isinstance(tree, dict):
+        if tree.keys() == {_ARRAY}:
+            return arrays[tree[_ARRAY]]
+        return {key: _with_arrays(branch, arrays) for key, branch in tree.items()}
+    if isinstance(tree, list):
+        return [_with_arrays(branch, arrays) for branch in tree]
+    return tree
 
 
 def _safetensors() -> Any:

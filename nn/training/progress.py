@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ProgressBar(Callback):
-    """Epochs done and time left, with loss, accuracy and samples per second.
+    """Epochs done and time left, with the loss, every metric and samples per second.
 
     Args:
         console: the rich console to draw on; standard error by default.
@@ -45,20 +45,24 @@ class ProgressBar(Callback):
         )
 
     def on_fit_start(self, trainer: Trainer, batches: DataLoader, epochs: int) -> None:
-        """Draw the empty bar."""
-        self._task = self._progress.add_task("training", total=epochs, status="")
-        self._per_epoch = len(batches.dataset)
-        self._samples, self._start = 0, time.perf_counter()
+        """Draw the bar: empty, or where a run that is resumed had come to."""
+        done = len(trainer.history)
+        self._task = self._progress.add_task(
+            "training", total=done + epochs, completed=done, status=""
+        )
+        kept = len(batches) * batches.batch_size if batches.drop_last else len(batches.dataset)
+        self._done, self._per_epoch = done, kept
+        self._start = time.perf_counter()
         self._progress.start()
 
-    def on_batch_end(self, trainer: Trainer, samples: int, loss: float, accuracy: float) -> None:
+    def on_step(self, trainer: Trainer) -> None:
         """Move the bar."""
-        self._samples += samples
-        rate = self._samples / (time.perf_counter() - self._start)
+        epochs = len(trainer.history) + trainer.samples / self._per_epoch
+        seconds = time.perf_counter() - self._start
+        scores = "  ".join(f"{name} {x:.4f}" for name, x in trainer.scores().items())
+        rate = (epochs - self._done) * self._per_epoch / seconds
         self._progress.update(
-            self._task,
-            completed=self._samples / self._per_epoch,
-            status=f"loss {loss:.4f}  accuracy {accuracy:6.2%}  {rate:,.0f} samples/s",
+            self._task, completed=epochs, status=f"{scores}  {rate:,.0f} samples/s"
         )
 
     def on_fit_end(self, trainer: Trainer) -> None:

@@ -18,7 +18,7 @@ from nn.layers.linear import Linear
 from nn.layers.normalization import LayerNorm
 from nn.layers.sizes import check_size
 from nn.layers.transformer import TransformerEncoder, TransformerEncoderLayer
-from nn.module import Module
+from nn.module import Module, evaluating
 from tinygrad_edu.graph import plain
 
 
@@ -145,21 +145,15 @@ class GPT(Module):
             top_k = check_size("generate's top_k", top_k)
         indices = self._checked(indices)
         draw = random.generator(rng)
-        training = {module: module.training for module in self.modules()}
-        try:
-            with tg.no_grad():
-                self.eval()
-                for _ in range(max_new_tokens):
-                    logits = self(indices[:, -self.block_size :]).data[:, -1] / temperature
-                    if top_k is not None and top_k < logits.shape[1]:
-                        lowest = np.partition(logits, -top_k)[:, [-top_k]]
-                        logits = np.where(logits < lowest, -np.inf, logits)
-                    # The largest of logits plus Gumbel noise is distributed as softmax(logits).
-                    following = np.argmax(logits + draw.gumbel(size=logits.shape), axis=1)
-                    indices = np.concatenate([indices, following[:, None]], axis=1)
-        finally:
-            for module, mode in training.items():
-                module.training = mode
+        with tg.no_grad(), evaluating(self):
+            for _ in range(max_new_tokens):
+                logits = self(indices[:, -self.block_size :]).data[:, -1] / temperature
+                if top_k is not None and top_k < logits.shape[1]:
+                    lowest = np.partition(logits, -top_k)[:, [-top_k]]
+                    logits = np.where(logits < lowest, -np.inf, logits)
+                # The largest of logits plus Gumbel noise is distributed as softmax(logits).
+                following = np.argmax(logits + draw.gumbel(size=logits.shape), axis=1)
+                indices = np.concatenate([indices, following[:, None]], axis=1)
         return indices
 
     def _checked(self, indices: Any) -> np.ndarray[Any, Any]:

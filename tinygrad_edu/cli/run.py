@@ -127,10 +127,18 @@ def train_classifier(name: str, settings: Settings, parent: Path, console: Conso
     start = time.perf_counter()
     history = trainer.fit(batches, nn.data.DataLoader(validation, 256), settings.epochs)
     seconds = time.perf_counter() - start
-    loss, accuracy = nn.training.evaluate(model, nn.data.DataLoader(held_out, 256))
+    found = nn.training.evaluate(model, held_out)
     nn.training.save_weights(model, folder / "model.safetensors")
     return Result(
-        folder, dataset, held_out, model, history, stopping.best_epoch, accuracy, loss, seconds
+        folder,
+        dataset,
+        held_out,
+        model,
+        history,
+        stopping.best_epoch,
+        found["accuracy"],
+        found["loss"],
+        seconds,
     )
 
 

@@ -52,6 +52,7 @@ class _Recurrent(Module):
 
     _gates: ClassVar[int]  # how many times hidden_size rows each weight has
     _states: ClassVar[tuple[str, ...]] = ("h",)  # what a step hands to the next one
+    _step: Callable[[Any, State, Any, Any], State]  # of a, the state before, weight_hh and bias_hh
     weight_hh_l0: Parameter
 
     def __init__(
@@ -92,9 +93,6 @@ class _Recurrent(Module):
     @property
     def _directions(self) -> int:
         return 2 if self.bidirectional else 1
-
-    def _step(self, a: Any, state: State, weight_hh: Any, bias_hh: Any) -> State:
-        raise NotImplementedError
 
     def _run(self, x: Any, initial: State | None) -> tuple[Any, State]:
         """Each step's h in the last layer, and each array of the state after the last step."""

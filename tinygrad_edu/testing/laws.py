@@ -23,6 +23,7 @@ from tinygrad_edu.ops.declare import NUMPY_FUNCTIONS, Op
 from tinygrad_edu.tensor import Tensor
 from tinygrad_edu.testing.comparison import Loss, Tolerance, compare
 from tinygrad_edu.testing.gradcheck import KinkWarning, Report, gradcheck
+from tinygrad_edu.testing.source import source
 from tinygrad_edu.value import Value
 
 Array = np.ndarray[Any, Any]
@@ -474,11 +475,10 @@ def _operand(call: Call, i: int) -> str:
 
 
 def _shown(x: Any) -> str:
-    if not isinstance(x, np.ndarray):
+    try:
+        return source(x, digits=8)
+    except ValueError:  # a function, say
         return repr(x)
-    if not x.size:
-        return f"np.zeros({x.shape})"
-    return f"np.{x!r}" if x.ndim else f"np.array({x.item()!r})"
 
 
 def _same(a: Any, b: Any) -> bool:

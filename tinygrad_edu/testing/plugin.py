@@ -25,7 +25,7 @@ from tinygrad_edu.errors import GradientMismatchError
 from tinygrad_edu.graph import Node, plain
 from tinygrad_edu.ops.declare import Op
 from tinygrad_edu.testing.gradcheck import gradcheck
-from tinygrad_edu.value import Value
+from tinygrad_edu.testing.source import source
 
 TITLE = "gradient mismatch"
 MOST_PRINTED = 100  # numbers
@@ -124,19 +124,20 @@ def reproduction(error: GradientMismatchError) -> list[str]:
     attrs = {
         key: value
         for key, value in (node.attrs or {}).items()
-        if node.op.defaults[key] is empty or code(value) != code(node.op.defaults[key])
+        if node.op.defaults[key] is empty or source(value) != source(node.op.defaults[key])
     }
     function = name
     if attrs or node.op.variadic or len(names) < len(node.inputs):
         operands = ", ".join(
-            names[x] if isinstance(x, Node) and x in names else code(plain(x)) for x in node.inputs
+            names[x] if isinstance(x, Node) and x in names else source(plain(x))
+            for x in node.inputs
         )
         operands = f"[{operands}]" if node.op.variadic else operands
-        options = "".join(f", {key}={code(value)}" for key, value in attrs.items())
+        options = "".join(f", {key}={source(value)}" for key, value in attrs.items())
         function = f"lambda {', '.join(names.values())}: {name}({operands}{options})"
     defaults = inspect.signature(gradcheck).parameters
     given = [f"{k}={v!r}" for k, v in error.options.items() if v != defaults[k].default]
-    return [*imports, f"gradcheck({', '.join([function, *map(code, names), *given])})"]
+    return [*imports, f"gradcheck({', '.join([function, *map(source, names), *given])})"]
 
 
 def _name(op: Op) -> tuple[str, list[str]]:
@@ -155,33 +156,3 @@ def _name(op: Op) -> tuple[str, list[str]]:
             if found is op:
                 return name, [*imports, f"from {home} import {name}"]
     return f'OPS["{op.name}"]', [*imports, "from tinygrad_edu.ops.declare import OPS"]
-
-
-def code(x: Any) -> str:
-    """An operand or option as Python, to the last digit.
-
-    >>> code(np.array([0.1, np.nan])), code(Value(0.5)), code((slice(2), None))
-    ('np.array([0.1, np.nan])', 'tg.Value(0.5)', '(slice(None, 2, None), None)')
-    """
-    if isinstance(x, Value):
-        return f"tg.Value({code(x.data)})"
-    if isinstance(x, Node):
-        return code(x.data)
-    if isinstance(x, np.ndarray):
-        numbers = re.sub(r"\b(nan|inf)\b", r"np.\1", repr(x.tolist()))
-        inferred = x.dtype in (np.float64, np.int64, np.bool_) and x.size > 0
-        dtype = "" if inferred else f", dtype=np.{x.dtype.name}"
-        text = f"np.array({numbers}{dtype})"
-        return text if x.size else f"{text}.reshape({x.shape})"
-    if isinstance(x, tuple | list):
-        parts = ", ".join(map(code, x))
-        if isinstance(x, list):
-            return f"[{parts}]"
-        return f"({parts},)" if len(x) == 1 else f"({parts})"
-    if isinstance(x, np.dtype):
-        return f"np.dtype({x.name!r})"
-    if isinstance(x, type) and x.__module__ == "numpy":
-        return f"np.{x.__name__}"
-    if repr(x).startswith("<"):
-        raise ValueError(f"no Python stands for {x!r}")
-    return re.sub(r"^(-?)(nan|inf)$", r"\1np.\2", repr(x))

@@ -314,6 +314,8 @@ def test_a_call_is_written_as_python_that_makes_it():
     assert repr(call) == "softmax(np.array([[0.5, 1. ]]), axis=0)"
     both = Call(tg.concatenate, [np.array([0.5]), np.zeros((0,))], {})
     assert repr(both) == "concatenate([np.array([0.5]), np.zeros((0,))])"
+    no_source = Call(tg.softmax, [np.array([0.5])], {"axis": len})
+    assert repr(no_source) == "softmax(np.array([0.5]), axis=<built-in function len>)"
 
 
 def test_laws_that_make_no_sense_for_an_op_are_left_out():

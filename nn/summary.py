@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from nn.module import Module
+from nn.table import table
 from tinygrad_edu import Node, Tensor, Value, enable_grad, topological_order
 from tinygrad_edu.graph import plain
 from tinygrad_edu.trees import leaves
@@ -66,7 +67,8 @@ class Summary:
         return sum(row.memory for row in self.rows)
 
     def __str__(self) -> str:
-        table = [("module", "output", "parameters", "multiply-adds", "memory")]
+        header = ("module", "output", "parameters", "multiply-adds", "memory")
+        rows = []
         for row in self.rows:
             depth = row.path.count(".") + 1 if row.path else 0
             name = "  " * depth + f"{row.path.rpartition('.')[2]} {row.kind}".strip()
@@ -74,28 +76,14 @@ class Summary:
             counts = row.parameters, row.multiply_adds
             cells = [f"{count:,}" if count else "" for count in counts]
             memory = _bytes(row.memory) if row.memory else ""
-            table.append((name, shapes, *cells, memory))  # type: ignore[arg-type]
-        total = (
-            "total",
-            "",
-            f"{self.parameters:,}",
-            f"{self.multiply_adds:,}",
-            _bytes(self.memory),
-        )
-        widths = [max(map(len, column)) for column in zip(*table, total, strict=True)]
-        rule = "─" * (sum(widths) + 2 * len(widths) - 2)
-        lines = [_line(row, widths) for row in table]
+            rows.append((name, shapes, *cells, memory))
+        counts = self.parameters, self.multiply_adds
+        total = ("total", "", *(f"{count:,}" for count in counts), _bytes(self.memory))
         frozen = self.parameters - self.trainable
-        return "\n".join(
-            [
-                lines[0],
-                rule,
-                *lines[1:],
-                rule,
-                _line(total, widths),
-                f"{_bytes(self.parameter_memory)} of parameters and buffers"
-                + (f"; {frozen:,} parameters are frozen" if frozen else ""),
-            ]
+        return (
+            f"{table(header, rows, total, words=2)}\n"
+            f"{_bytes(self.parameter_memory)} of parameters and buffers"
+            + (f"; {frozen:,} parameters are frozen" if frozen else "")
         )
 
     __repr__ = __str__
@@ -203,13 +191,6 @@ _COUNTS: dict[str, Callable[..., int]] = {
     "contraction": _of_einsum,
     "multiply": lambda y, *_: 1 if isinstance(y.data, float) else 0,
 }
-
-
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    """Words to the left, numbers to the right."""
-    words = [cell.ljust(width) for cell, width in zip(cells[:2], widths[:2], strict=True)]
-    numbers = [cell.rjust(width) for cell, width in zip(cells[2:], widths[2:], strict=True)]
-    return "  ".join(words + numbers).rstrip()
 
 
 def _bytes(n: int) -> str:

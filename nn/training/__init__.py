@@ -10,20 +10,40 @@ from nn.training.checkpoint import (
 )
 from nn.training.evaluation import evaluate, predict
 from nn.training.logs import CSVLogger, JSONLinesLogger
-from nn.training.metrics import Accuracy, Metric, metric
+from nn.training.metrics import (
+    F1,
+    METRICS,
+    R2,
+    Accuracy,
+    ConfusionMatrix,
+    MeanSquaredError,
+    Metric,
+    Precision,
+    Recall,
+    TopK,
+    metric,
+)
 from nn.training.progress import ProgressBar
 from nn.training.trainer import History, Trainer
 
 __all__ = [
+    "F1",
+    "METRICS",
+    "R2",
     "Accuracy",
     "CSVLogger",
     "Callback",
     "Checkpoint",
+    "ConfusionMatrix",
     "EarlyStopping",
     "History",
     "JSONLinesLogger",
+    "MeanSquaredError",
     "Metric",
+    "Precision",
     "ProgressBar",
+    "Recall",
+    "TopK",
     "Trainer",
     "evaluate",
     "load_weights",

@@ -24,6 +24,7 @@ from nn.training.metrics import (
     metric,
 )
 from nn.training.progress import ProgressBar
+from nn.training.recorders import GradientNorms, RunningStatistics, WeightHistograms
 from nn.training.trainer import History, Trainer
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Checkpoint",
     "ConfusionMatrix",
     "EarlyStopping",
+    "GradientNorms",
     "History",
     "JSONLinesLogger",
     "MeanSquaredError",
@@ -43,8 +45,10 @@ __all__ = [
     "Precision",
     "ProgressBar",
     "Recall",
+    "RunningStatistics",
     "TopK",
     "Trainer",
+    "WeightHistograms",
     "evaluate",
     "load_weights",
     "metric",

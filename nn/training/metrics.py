@@ -107,9 +107,9 @@ class Accuracy(_ShareOfHits):
     """The share of samples whose largest output is that of their class.
 
     Outputs are logits or probabilities ``(N, C)`` and targets the numbers of classes ``(N,)``; or
-    ``(N, C, ...)`` and ``(N, ...)``; or, where the shapes fit only so, ``(N, ..., C)`` and
-    ``(N, ...)``, as for sequences. Targets that are probabilities, of the shape ``(N, C, ...)`` of
-    the outputs, stand for their largest class. A binary model has logits ``(N,)`` or ``(N, 1)``
+    ``(N, C, ...)`` and ``(N, ...)``; or ``(N, ..., C)`` and ``(N, ...)``, as for sequences. Targets
+    that are probabilities, of the shape ``(N, C, ...)`` of the outputs, stand for their largest
+    class. A binary model has logits ``(N,)`` or ``(N, 1)``
     and targets 0 or 1 in either shape: it says 1 where the logit is above 0.
 
     Raises:
@@ -442,6 +442,11 @@ def classified(name: str, output: Any, target: Any) -> tuple[Array, Array]:
             )
         if target.dtype.kind not in "biu":
             raise TargetError(f"{name} takes the numbers of classes, not targets of {target.dtype}")
+        if target.shape == rows == shape[:-1] and len(shape) > 2:
+            raise ShapeError(
+                f"{name} cannot tell which axis of outputs {shape} the classes are on: reshape them"
+                " to (M, C) and the targets to (M,) in an update() of your own"
+            )
         scores = np.moveaxis(output, 1, -1) if target.shape == rows else output
         scores = scores.reshape(-1, scores.shape[-1])
         check_labels(name, "outputs", scores.shape[1], target)

@@ -280,3 +280,8 @@ def test_an_unknown_metric_is_refused(name):
         metric(name)
     with pytest.raises(tg.UnknownNameError, match="'macro'"):
         nn.training.F1("marco")
+
+
+def test_as_many_places_as_classes_are_refused_since_either_axis_could_be_the_classes():
+    with pytest.raises(tg.ShapeError, match=r"which axis of outputs \(2, 3, 3\)"):
+        Accuracy()(np.zeros((2, 3, 3)), np.zeros((2, 3), int))

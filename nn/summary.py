@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from nn.module import Module
+from nn.module import Module, evaluating
 from nn.table import table
 from tinygrad_edu import Node, Tensor, Value, enable_grad, topological_order
 from tinygrad_edu.graph import plain
@@ -102,14 +102,11 @@ def summarize(model: Module, *input_shapes: Shape, dtype: DTypeLike = np.float32
     def note(module: Module, _: Any, output: Any) -> None:
         shapes[module] = tuple(np.shape(plain(y)) for y in leaves(output))
 
-    training = {module: module.training for module in model.modules()}
-    removals = [module.register_forward_hook(note) for module in training]
+    removals = [module.register_forward_hook(note) for module in model.modules()]
     try:
-        with enable_grad():
-            output = model.eval()(*inputs)
+        with evaluating(model), enable_grad():
+            output = model(*inputs)
     finally:
-        for module, mode in training.items():
-            module.training = mode
         for remove in removals:
             remove()
     nodes = _made(output)

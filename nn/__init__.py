@@ -5,6 +5,7 @@ from nn.containers import ModuleDict, ModuleList, Parallel, Residual, Sequential
 from nn.errors import (
     CheckpointError,
     ConfigurationError,
+    DataError,
     ModuleLawError,
     StateDictError,
     TrainingError,
@@ -152,6 +153,7 @@ __all__ = [
     "ConvTranspose3d",
     "CosineEmbeddingLoss",
     "CrossEntropyLoss",
+    "DataError",
     "DropPath",
     "Dropout",
     "Dropout2d",

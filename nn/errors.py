@@ -40,6 +40,10 @@ class StateDictError(TinygradError, ValueError):
         super().__init__(f"the state dict does not fit the {of}. {'; '.join(parts)}.")
 
 
+class DataError(TinygradError, ValueError):
+    """A file of data that is missing, not whole, or of something else."""
+
+
 class CheckpointError(TinygradError, ValueError):
     """A file that is not a whole checkpoint of this model."""
 

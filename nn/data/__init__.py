@@ -1,9 +1,13 @@
 """Data sets and how to go through them in batches."""
 
 from nn.data.dataset import Dataset, Subset, TensorDataset, collate, random_split
+from nn.data.idx import read_idx
+from nn.data.images import digits, fashion_mnist, mnist
 from nn.data.loader import DataLoader
-from nn.data.sources import DATASETS, blobs, digits, load, moons, xor
-from nn.data.text import CharTokenizer
+from nn.data.plane import blobs, circles, moons, spirals, xor
+from nn.data.sources import DATASETS, load
+from nn.data.tables import breast_cancer, iris, regression, wine
+from nn.data.text import CharTokenizer, TextDataset, tiny_text
 
 __all__ = [
     "DATASETS",
@@ -12,11 +16,22 @@ __all__ = [
     "Dataset",
     "Subset",
     "TensorDataset",
+    "TextDataset",
     "blobs",
+    "breast_cancer",
+    "circles",
     "collate",
     "digits",
+    "fashion_mnist",
+    "iris",
     "load",
+    "mnist",
     "moons",
     "random_split",
+    "read_idx",
+    "regression",
+    "spirals",
+    "tiny_text",
+    "wine",
     "xor",
 ]

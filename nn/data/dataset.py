@@ -203,7 +203,7 @@ def random_split(
         lengths: the share of each part, in (0, 1) and 1 together; or how many samples each gets.
         seed: the same seed splits the same way.
         stratified: whether each part gets about the same share of every class; by default where
-            the data set has classes.
+            each sample has one.
 
     Raises:
         ConfigurationError: the lengths are no such shares or numbers, a part would be empty, or
@@ -215,7 +215,8 @@ def random_split(
     """
     counts = _counts(dataset, lengths)
     labels: Array = np.zeros(len(dataset), int)
-    if stratified or (stratified is None and dataset.classes):
+    one_class_each = bool(dataset.classes) and dataset.batch([0])[-1].ndim == 1
+    if stratified or (stratified is None and one_class_each):
         labels = dataset.targets
         if labels.ndim != 1 or labels.dtype.kind not in "biu":
             raise ConfigurationError(

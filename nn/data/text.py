@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import tinygrad_edu as tg
-from nn.errors import ConfigurationError
+from nn.data.dataset import Batch, Dataset
+from nn.errors import ConfigurationError, DataError
+from nn.layers.sizes import check_size
 from tinygrad_edu.graph import plain
 
 
@@ -75,3 +78,79 @@ class CharTokenizer:
 
     def __repr__(self) -> str:
         return f"CharTokenizer({self.characters!r})"
+
+
+class TextDataset(Dataset):
+    """Windows of a text, each with the same one character later: what a language model learns.
+
+    Sample i is the tokens from i stride on, ``block_size`` of them, and those from i stride + 1 on.
+
+    Args:
+        text: what to read.
+        block_size: how many tokens a sample has.
+        stride: how far apart samples begin; by default ``block_size``, so that they don't overlap.
+        name: what messages call it.
+
+    Attributes:
+        tokenizer: makes characters integers, and back.
+        classes: the characters.
+
+    Raises:
+        DataError: the text is too short for one sample.
+
+    >>> from nn.data import TextDataset
+    >>> data = TextDataset("hello world", block_size=5)
+    >>> [data.tokenizer.decode(part) for part in data[0]], len(data)
+    (['hello', 'ello '], 2)
+    """
+
+    def __init__(
+        self, text: str, block_size: int = 64, stride: int | None = None, name: str = "text"
+    ) -> None:
+        self.name = name
+        self.block_size = check_size("block_size", block_size)
+        self.stride = self.block_size if stride is None else check_size("stride", stride)
+        if len(text) <= self.block_size:
+            raise DataError(
+                f"{name} has {len(text)} characters, which is too short for a sample of"
+                f" block_size={block_size} and the character after it"
+            )
+        self.tokenizer = CharTokenizer(text)
+        self.classes = tuple(self.tokenizer.characters)
+        self._tokens = self.tokenizer.encode(text)
+
+    def __len__(self) -> int:
+        return (len(self._tokens) - self.block_size - 1) // self.stride + 1
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        return tuple(part[0] for part in self.batch([range(len(self))[index]]))
+
+    def batch(self, indices: Sequence[int] | Any) -> Batch:
+        """Tokens and those that follow them, each ``(len(indices), block_size)``."""
+        starts = self.stride * np.asarray(indices, np.intp)
+        places = starts[:, None] + np.arange(self.block_size)
+        return self._tokens[places], self._tokens[places + 1]
+
+
+def tiny_text(path: str | Path, block_size: int = 64, stride: int | None = None) -> TextDataset:
+    """The text of a file, for a language model; see ``TextDataset``.
+
+    Args:
+        path: any text file, in UTF-8.
+        block_size: how many characters a sample has.
+        stride: how far apart samples begin; by default ``block_size``.
+
+    Raises:
+        DataError: there is no such file, it is no text, or it is too short.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is no text in UTF-8: byte {error.start} is {error.object[error.start]:#x}"
+        ) from error
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {path}") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    return TextDataset(text, block_size, stride, name=Path(path).name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -11,12 +13,13 @@ from nn.containers import Sequential
 from nn.errors import ConfigurationError
 from nn.layers.activation import activation_module
 from nn.layers.dropout import Dropout
+from nn.layers.flatten import Flatten
 from nn.layers.linear import Linear
 from nn.module import Module
 
 
 def feedforward(
-    sizes: Sequence[int],
+    sizes: Sequence[int | tuple[int, ...]],
     activation: str = "relu",
     dropout: float = 0.0,
     *,
@@ -25,7 +28,8 @@ def feedforward(
     """Linear layers with an activation, and perhaps dropout, between them; logits come out.
 
     Args:
-        sizes: the width of the input, of each hidden layer, and of the output.
+        sizes: the width of the input, of each hidden layer, and of the output. That of the input
+            may be a shape, such as (1, 8, 8) of an image, which is then flattened.
         activation: the activation's name; also sets the scale of the initial weights.
         dropout: the probability of dropping a hidden activation in training.
         rng: where initial weights and dropout masks come from; the shared generator by default.
@@ -41,11 +45,16 @@ def feedforward(
     if len(sizes) < 2:
         raise ConfigurationError(f"a network needs an input and an output size, not {sizes!r}")
     modules: dict[str, Module] = {}
-    for i, (n_in, n_out) in enumerate(pairwise(sizes[:-1]), start=1):
+    first, *others = sizes
+    if isinstance(first, tuple):
+        modules["flatten"] = Flatten()
+        first = math.prod(first)
+    widths: list[Any] = [first, *others]
+    for i, (n_in, n_out) in enumerate(pairwise(widths[:-1]), start=1):
         modules[f"linear{i}"] = Linear(n_in, n_out, nonlinearity=activation, rng=rng)
         function = activation_module(activation)
         modules[f"{type(function).__name__.lower()}{i}"] = function
         if dropout:
             modules[f"dropout{i}"] = Dropout(dropout, rng=rng)
-    modules[f"linear{len(sizes) - 1}"] = Linear(sizes[-2], sizes[-1], rng=rng)
+    modules[f"linear{len(widths) - 1}"] = Linear(widths[-2], widths[-1], rng=rng)
     return Sequential(modules)

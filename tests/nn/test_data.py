@@ -1,7 +1,5 @@
 """Data sets, their splits, and batches."""
 
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,34 +14,6 @@ def numbered(n, classes=2):
     return nn.data.TensorDataset(
         np.arange(n)[:, None], labels, name="numbered", classes=("a",) * classes
     )
-
-
-@pytest.mark.parametrize("name", sorted(nn.data.DATASETS))
-def test_every_data_set_has_float32_inputs_and_labels_in_range(name):
-    data = nn.data.load(name)
-    assert data.inputs.dtype == np.float32
-    assert data.inputs.ndim == 2
-    assert np.isfinite(data.inputs).all()
-    assert set(data.targets) == set(range(len(data.classes)))
-
-
-def test_digits_are_the_1797_of_the_repository():
-    data = nn.data.digits()
-    assert data.inputs.shape == (1797, 64)
-    assert (data.inputs.min(), data.inputs.max()) == (0, 1)
-
-
-def test_xor_is_of_class_one_where_the_signs_differ():
-    data = nn.data.xor(500, noise=0.1)
-    x, y = data.inputs.T
-    np.testing.assert_array_equal(data.targets, (x * y < 0).astype(int))
-
-
-@pytest.mark.parametrize("name", ["moons", "blobs", "xor"])
-def test_made_data_repeat_with_their_seed(name):
-    first, again, other = (nn.data.load(name, n=20, seed=s).inputs for s in (1, 1, 2))
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).any()
 
 
 @given(n=st.integers(10, 80), share=st.floats(0.1, 0.9), classes=st.integers(1, 4))
@@ -91,17 +61,6 @@ def test_drop_last_leaves_out_the_smaller_batch():
 def test_a_loader_without_batches_is_refused(options):
     with pytest.raises(nn.ConfigurationError):
         nn.data.DataLoader(numbered(10), **options)
-
-
-def test_an_unknown_data_set_lists_the_known_ones():
-    with pytest.raises(tg.UnknownNameError, match=r"Did you mean 'digits'.* blobs, digits, moons"):
-        nn.data.load("digit")
-
-
-def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(tg.MissingExtraError, match=r"pip install 'tinygrad-edu\[train\]'"):
-        nn.data.digits()
 
 
 def test_inputs_and_labels_of_different_number_are_refused():

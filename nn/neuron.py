@@ -26,6 +26,7 @@ from nn.layers.dropout import Dropout
 from nn.layers.linear import Linear
 from nn.layers.sizes import check_size
 from nn.module import Module
+from nn.table import table
 from tinygrad_edu import Value
 from tinygrad_edu.graph import mode
 
@@ -160,11 +161,9 @@ class NeuronTable(tuple[NeuronRow, ...]):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        rows: list[tuple[str, ...]]
-        rows = [("neuron", "activation", "z", "a", "∂L/∂z", "∂L/∂a")]
-        rows += [(path, name, *(f"{x:+.5f}" for x in numbers)) for path, name, *numbers in self]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+        header = ("neuron", "activation", "z", "a", "∂L/∂z", "∂L/∂a")
+        rows = [(path, name, *(f"{x:+.5f}" for x in numbers)) for path, name, *numbers in self]
+        return table(header, rows, words=2)
 
 
 class MLP(Module):
@@ -234,7 +233,8 @@ class MLP(Module):
         >>> model = nn.MLP(1, [1], output_activation="tanh", rng=np.random.default_rng(0))
         >>> model([0.0]).backward()
         >>> model.table()
-        neuron              activation  z         a         ∂L/∂z     ∂L/∂a
+        neuron              activation         z         a     ∂L/∂z     ∂L/∂a
+        ──────────────────────────────────────────────────────────────────────
         layers.0.neurons.0  tanh        +0.00000  +0.00000  +1.00000  +1.00000
         """
         neurons = [(path, m) for path, m in self.named_modules() if isinstance(m, Neuron)]

@@ -1,6 +1,6 @@
 """Neurons, layers and models, composed from the engine's ops, and what trains them."""
 
-from nn import data, functional, init, optim, training, zoo
+from nn import data, experiments, functional, init, optim, training, zoo
 from nn.containers import ModuleDict, ModuleList, Parallel, Residual, Sequential
 from nn.errors import (
     CheckpointError,
@@ -234,6 +234,7 @@ __all__ = [
     "Unflatten",
     "Upsample",
     "data",
+    "experiments",
     "functional",
     "init",
     "manual_seed",

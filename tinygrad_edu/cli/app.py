@@ -16,7 +16,7 @@ import viz
 from tinygrad_edu.cli import check as checking
 from tinygrad_edu.cli import expression as expressions
 from tinygrad_edu.cli import isolate as isolating
-from tinygrad_edu.cli import objects, run, scalar
+from tinygrad_edu.cli import lab, objects, run, scalar
 from tinygrad_edu.files import write
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(lab.app, name="lab")
 
 DEFAULTS = run.Settings()
 ACTIVATIONS = ", ".join(nn.ACTIVATIONS)

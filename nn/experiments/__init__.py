@@ -9,7 +9,7 @@ from nn.experiments.clipping import ClippedTraining, clipping
 from nn.experiments.comparison import Comparison, Curve
 from nn.experiments.neurons import Neurons, neurons
 from nn.experiments.optimizers import Cell, OptimizerTable, optimizers_by_learning_rate
-from nn.experiments.running_statistics import NormLog, RunningStatistics, running_statistics
+from nn.experiments.running_statistics import BatchNormLog, BatchNormLogs, running_statistics
 from nn.experiments.tiers import Tier, Tiers, scalar_versus_vectorised
 from nn.experiments.weight_decay import WeightDecay, WeightHistogram, weight_decay
 from nn.experiments.without_skip import without_skip
@@ -18,14 +18,14 @@ from nn.experiments.zoo_table import ZooRow, ZooTable, zoo_table
 
 __all__ = [
     "ActivationRow",
+    "BatchNormLog",
+    "BatchNormLogs",
     "Cell",
     "ClippedTraining",
     "Comparison",
     "Curve",
     "Neurons",
-    "NormLog",
     "OptimizerTable",
-    "RunningStatistics",
     "SwappedActivations",
     "Tier",
     "Tiers",

@@ -98,7 +98,7 @@ def clipping(
         epochs=epochs,
         batch_size=batch_size,
         seed=seed,
-        progress=StepProgress(progress),
+        callbacks=[StepProgress(progress)],
         loss=loss,
         clipping=clip,
     )

@@ -78,7 +78,7 @@ def compare(
             epochs=epochs,
             batch_size=batch_size,
             seed=seed,
-            progress=StepProgress(progress, name, i, len(models)),
+            callbacks=[StepProgress(progress, name, i, len(models))],
         )
         columns = (
             tuple(row[key] for row in history)

@@ -162,7 +162,7 @@ def optimizers_by_learning_rate(
                 epochs=epochs,
                 batch_size=batch_size,
                 seed=seed,
-                progress=StepProgress(progress, f"{name}, lr {lr:g}", i, len(runs)),
+                callbacks=[StepProgress(progress, f"{name}, lr {lr:g}", i, len(runs))],
             )[-1]
             accuracy, loss = last["validation_accuracy"], last["validation_loss"]
         cells.append(Cell(name, lr, accuracy, loss, not loss <= before))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,7 @@ from nn.layers.pooling import GlobalAvgPool
 from nn.module import Module
 from nn.optim import AdamW
 from nn.table import table
+from nn.training import RunningStatistics
 from tinygrad_edu.graph import plain
 
 Array = np.ndarray[Any, Any]
@@ -29,7 +29,7 @@ _SHOWN = 12
 
 
 @dataclass(frozen=True, eq=False)
-class NormLog:
+class BatchNormLog:
     """What one batch norm saw, a row for every training step: arrays ``(steps, C)``.
 
     Attributes:
@@ -50,14 +50,14 @@ class NormLog:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class RunningStatistics:
+class BatchNormLogs:
     """What ``running_statistics`` logged; printing it shows the means over the channels.
 
     Attributes:
-        norms: a log for each batch norm.
+        norms: a log for each batch norm that ran.
     """
 
-    norms: tuple[NormLog, ...]
+    norms: tuple[BatchNormLog, ...]
 
     def __str__(self) -> str:
         header = ("batch norm", "step", "running mean", "batch mean", "running var", "batch var")
@@ -81,7 +81,7 @@ def running_statistics(
     lr: float = 1e-3,
     seed: int = 0,
     progress: Progress | None = None,
-) -> RunningStatistics:
+) -> BatchNormLogs:
     """Train a model, and log what its batch norms remember and what came into them.
 
     A running mean follows the rule running ← (1 - momentum) running + momentum batch, from 0, and
@@ -99,7 +99,7 @@ def running_statistics(
         progress: told of every step.
 
     Raises:
-        ConfigurationError: the model has no batch norm that keeps running statistics, or none ran.
+        ConfigurationError: the model has no batch norm that keeps running statistics.
 
     >>> import nn, numpy as np
     >>> log = nn.experiments.running_statistics(samples=64).norms[0]
@@ -109,7 +109,7 @@ def running_statistics(
     dataset = labelled(data) if model is not None else images(data)
     if model is None:
         model = _default_model(dataset.inputs.shape[1], len(dataset.classes), seed)
-    norms = {
+    norms: dict[Any, str] = {
         module: path
         for path, module in model.named_modules()
         if isinstance(module, BatchNorm1d | BatchNorm2d | BatchNorm3d)
@@ -120,16 +120,16 @@ def running_statistics(
             f"{type(model).__name__} has no batch norm that keeps running statistics"
         )
     train = some(dataset, samples, seed)
-    logs: dict[Any, list[list[Array]]] = {module: [] for module in norms}
+    came: dict[str, list[tuple[Array, Array]]] = {path: [] for path in norms.values()}
 
-    def note(module: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    def note(module: Module, inputs: tuple[Any, ...], output: Any) -> None:
         if module.training:
             x = np.moveaxis(plain(inputs[0]).astype(np.float64), 1, -1)
             x = x.reshape(-1, x.shape[-1])
-            running = module.running_mean.copy(), module.running_var.copy()
-            logs[module].append([*running, x.mean(0), x.var(0, ddof=1)])
+            came[norms[module]].append((x.mean(0), x.var(0, ddof=1)))
 
-    removals: list[Callable[[], None]] = [m.register_forward_hook(note) for m in norms]
+    recorder = RunningStatistics(every=1)
+    removals = [module.register_forward_hook(note) for module in norms]
     try:
         fit(
             model,
@@ -138,18 +138,20 @@ def running_statistics(
             epochs=epochs,
             batch_size=batch_size,
             seed=seed,
-            progress=StepProgress(progress),
+            callbacks=[StepProgress(progress), recorder],
         )
     finally:
         for remove in removals:
             remove()
-    return RunningStatistics(
-        tuple(
-            NormLog(path, module.momentum, *map(np.array, zip(*logs[module], strict=True)))
-            for module, path in norms.items()
-            if logs[module]
-        )
-    )
+    logs = []
+    for module, path in norms.items():
+        if not came[path]:
+            continue
+        # The recorder's first statistics are those before training.
+        running = recorder.means[path][1:], recorder.variances[path][1:]
+        batch = zip(*came[path], strict=True)
+        logs.append(BatchNormLog(path, module.momentum, *map(np.array, (*running, *batch))))
+    return BatchNormLogs(tuple(logs))
 
 
 def _default_model(channels: int, classes: int, seed: int) -> Sequential:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,7 @@ def fit(
     epochs: int,
     batch_size: int,
     seed: int,
-    progress: StepProgress,
+    callbacks: Sequence[Callback],
     **options: Any,
 ) -> History:
     """Train by cross-entropy on samples in random order; ``seed`` decides all that is random.
@@ -65,11 +65,11 @@ def fit(
         epochs: how often to go through the samples.
         batch_size: how many at a time.
         seed: of their order and of dropout.
-        progress: told of every step.
+        callbacks: those of ``Trainer``.
         options: other options of ``Trainer``.
     """
     batches = DataLoader(train, batch_size, shuffle=True, seed=seed)
-    trainer = Trainer(model, optimizer, callbacks=[progress], **options)
+    trainer = Trainer(model, optimizer, callbacks=callbacks, **options)
     with random.seeded(seed):
         return trainer.fit(batches, validation, epochs)
 

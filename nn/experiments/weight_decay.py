@@ -132,7 +132,7 @@ def weight_decay(
                 epochs=epochs,
                 batch_size=batch_size,
                 seed=seed,
-                progress=StepProgress(progress, f"decay {decay:g}", i - 1, len(weight_decays)),
+                callbacks=[StepProgress(progress, f"decay {decay:g}", i - 1, len(weight_decays))],
             )
         weights.append(_weights(model))
         accuracies.append(evaluate(model, measured)["accuracy"])

@@ -164,7 +164,7 @@ def _row(
         epochs=epochs,
         batch_size=batch_size,
         seed=seed,
-        progress=progress,
+        callbacks=[progress],
     )
     return ZooRow(
         name,

@@ -100,6 +100,8 @@ def swap_activations(
         UnknownNameError: there is no such activation.
         ConfigurationError: there are no activations or no hidden layer, or one of ``x`` and ``y``
             is missing.
+        ShapeError: there are no samples, or not a class for each.
+        TargetError: ``y`` are no numbers of classes.
 
     >>> import nn, numpy as np
     >>> x = np.random.default_rng(0).normal(size=(50, 4))
@@ -118,6 +120,11 @@ def swap_activations(
         few = some(rows("digits"), _SAMPLES, seed)
         x, y = few.inputs, few.targets
     inputs, labels = np.asarray(x, np.float32), np.asarray(y)
+    if not inputs.ndim or not inputs.size or labels.shape != inputs.shape[:1]:
+        raise tg.ShapeError(
+            f"swap_activations takes samples x (N, ...) and classes y (N,), N > 0, not shapes"
+            f" {inputs.shape} and {labels.shape}"
+        )
     inputs = inputs.reshape(len(inputs), -1)
     sizes = (inputs.shape[1], *hidden, int(labels.max()) + 1)
     found = tuple(_look(name, sizes, inputs, labels, seed) for name in activations)

@@ -16,6 +16,7 @@ from nn.layers.linear import Linear
 from nn.module import Module, evaluating
 from nn.neuron import Neuron, NeuronRow, NeuronTable
 from tinygrad_edu import Node, Tensor, Value
+from tinygrad_edu.graph import plain
 
 Loss = Callable[..., Any]
 
@@ -97,10 +98,10 @@ def _look_at_values(model: Module, x: Any) -> tuple[Any, list[_Found], list[str]
 
 def _look_at_tensors(model: Module, x: Any) -> tuple[Any, list[_Found], list[str]]:
     paths = {module: path for path, module in model.named_modules()}
-    calls: dict[Module, tuple[Any, Any]] = {}
+    calls: list[tuple[Module, Any, Any]] = []
 
     def note(module: Module, inputs: tuple[Any, ...], output: Any) -> None:
-        calls[module] = inputs[0], output
+        calls.append((module, plain(inputs[0]), output))
 
     leaves = [module for module in paths if not module._modules]
     removals = [module.register_forward_hook(note) for module in leaves]
@@ -113,17 +114,19 @@ def _look_at_tensors(model: Module, x: Any) -> tuple[Any, list[_Found], list[str
             remove()
     found: list[_Found] = []
     shown: set[Module] = set()
-    for module, (_, z) in calls.items():
-        if isinstance(module, Linear) and z.ndim == 2:
-            follower = next((m for m, (given, _) in calls.items() if given is z), None)
-            name, a = "linear", z
-            shown.add(module)
-            if isinstance(follower, Activation | PReLU):
-                name = activation_name(follower) or type(follower).__name__.lower()
-                a = calls[follower][1]
-                shown.add(follower)
-            found.append((paths[module], name, z, a))
-    left_out = [f"{paths[m]} {type(m).__name__}".strip() for m in calls if m not in shown]
+    for linear, _, z in calls:
+        if not isinstance(linear, Linear) or z.ndim != 2:
+            continue
+        name, a = "linear", z
+        follower, _, result = next((c for c in calls if c[1] is z.data), (None, None, None))
+        if isinstance(follower, Activation | PReLU):
+            name = activation_name(follower) or type(follower).__name__.lower()
+            a = result
+            shown.add(follower)
+        shown.add(linear)
+        found.append((paths[linear], name, z, a))
+    rest = dict.fromkeys(module for module, _, _ in calls if module not in shown)
+    left_out = [f"{paths[module]} {type(module).__name__}".strip() for module in rest]
     return output, found, left_out
 
 

@@ -86,6 +86,17 @@ def test_an_unknown_activation_is_named_before_anything_is_computed():
         nn.experiments.swap_activations(["tanh", "rellu"], X, Y)
 
 
-def test_samples_without_classes_are_refused():
+def test_samples_and_classes_come_together():
     with pytest.raises(nn.ConfigurationError, match="x and y together"):
         nn.experiments.swap_activations(x=X)
+
+
+@pytest.mark.parametrize(("x", "y"), [(X, Y[:-1]), (X[:0], Y[:0]), (X, Y[:, None])])
+def test_samples_without_a_class_each_are_refused(x, y):
+    with pytest.raises(tg.ShapeError, match=r"x \(N, ...\) and classes y \(N,\)"):
+        nn.experiments.swap_activations(x=x, y=y)
+
+
+def test_targets_that_are_no_classes_are_refused():
+    with pytest.raises(tg.TargetError, match="integer labels"):
+        nn.experiments.swap_activations(x=X, y=Y + 0.5)

@@ -97,6 +97,21 @@ def test_what_is_no_linear_layer_and_no_activation_of_one_is_named():
     assert str(found).endswith("left out: 0 Conv2d, 1 ReLU, 2 Flatten")
 
 
+def test_an_activation_module_that_is_used_twice_is_seen_after_each_layer():
+    relu = nn.ReLU()
+    model = nn.Sequential(nn.Linear(3, 5), relu, nn.Linear(5, 5), relu, nn.Linear(5, 2))
+    rows = nn.experiments.neurons(model, X, 0).rows
+    assert [row.activation_name for row in rows] == ["relu"] * 10 + ["linear"] * 2
+    assert all(row.activation == max(row.z, 0) for row in rows[:10])
+
+
+def test_linear_layers_at_several_places_are_left_out():
+    model = nn.Sequential(nn.Linear(3, 2), nn.Flatten(), nn.Linear(8, 1))
+    found = nn.experiments.neurons(model, np.ones((4, 3)))
+    assert found.left_out == ("0 Linear", "1 Flatten")
+    assert [row.path for row in found.rows] == ["2.0"]
+
+
 def test_a_loss_of_ones_own_gets_the_output_and_the_target():
     model = network()
     found = nn.experiments.neurons(model, X, [1.0, 2.0], lambda output, y: (output * y).sum())

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nn.errors import StateDictError
+
 if TYPE_CHECKING:
     from nn.module import Module
 
@@ -51,8 +53,15 @@ def state_dict(model: Module) -> dict[str, Any]:
 
 
 def load_state_dict(model: Module, state: Mapping[str, Any]) -> None:
-    """Have the generators go on from ``state_dict``."""
+    """Have the generators go on from ``state_dict``.
+
+    Raises:
+        StateDictError: it is of a model that holds other generators. Nothing was loaded.
+    """
     own = _generators(model)
+    if own.keys() != state.keys():
+        missing, unexpected = own.keys() - state.keys(), state.keys() - own.keys()
+        raise StateDictError(sorted(missing), sorted(unexpected), {}, "model's random numbers")
     for path, position in state.items():
         own[path].bit_generator.state = position
 

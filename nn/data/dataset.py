@@ -69,8 +69,15 @@ class Dataset:
     def fingerprint(self) -> str:
         """A hash of every number in it: two data sets of the same one hold the same samples."""
         starts = range(0, len(self), _CHUNK)
-        chunks = (self.batch(range(i, min(i + _CHUNK, len(self)))) for i in starts)
-        return _hash(part for chunk in chunks for part in chunk)
+        chunks = (range(i, min(i + _CHUNK, len(self))) for i in starts)
+        return _hash(part for chunk in chunks for part in self._parts(chunk))
+
+    def _parts(self, indices: Sequence[int]) -> Iterable[Array]:
+        """The samples stacked, or those of several shapes one after the other."""
+        try:
+            return self.batch(indices)
+        except ShapeError:
+            return [np.asarray(plain(part)) for i in indices for part in self[i]]
 
 
 class TensorDataset(Dataset):

@@ -61,9 +61,9 @@ class DataLoader:
                 f"a DataLoader takes a Dataset, not {type(dataset).__name__}: arrays become one by"
                 " nn.data.TensorDataset(inputs, targets)"
             )
-        _check_integer("batch_size", batch_size, 1)
-        _check_integer("prefetch", prefetch, 0)
-        _check_integer("seed", seed, 0)
+        check_integer("batch_size", batch_size, 1)
+        check_integer("prefetch", prefetch, 0)
+        check_integer("seed", seed, 0)
         self.dataset, self.batch_size = dataset, int(batch_size)
         self.shuffle, self.drop_last, self.seed = shuffle, drop_last, int(seed)
         self.augment, self.collate, self.prefetch = augment, collate, int(prefetch)
@@ -116,14 +116,23 @@ class DataLoader:
                 f"augment changes inputs and targets, and the samples of {self.dataset.name!r}"
                 f" have {len(batch)} parts"
             )
-        return self.augment(batch[0], batch[1], self._generator(epoch, i))
+        changed = self.augment(batch[0], batch[1], self._generator(epoch, i))
+        n = len(batch[1])
+        if not isinstance(changed, tuple) or [np.shape(x)[:1] for x in changed] != [(n,), (n,)]:
+            given = changed if isinstance(changed, tuple) else [changed]
+            raise ConfigurationError(
+                f"augment returns a tuple of inputs and targets, {n} of each here, not a"
+                f" {type(changed).__name__} of shapes {', '.join(str(np.shape(x)) for x in given)}"
+            )
+        return changed
 
     def _generator(self, *key: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
 
 
-def _check_integer(name: str, value: Any, low: int) -> None:
-    if not isinstance(value, int | np.integer) or value < low:
+def check_integer(name: str, value: Any, low: int) -> None:
+    """Raise a ConfigurationError unless a value is an integer of at least ``low``, 0 or 1."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
         wanted = "a positive integer" if low else "0 or a positive integer"
         raise ConfigurationError(f"{name} must be {wanted}, not {value!r}")
 

@@ -250,7 +250,8 @@ class Optimizer:
 
     def _flat_groups(self) -> dict[str, Any]:
         groups = [{**group, "params": len(group["params"])} for group in self.param_groups]
-        return flatten({"groups": groups})
+        flat = flatten({"groups": groups})
+        return {name: x.item() if isinstance(x, np.ndarray) else x for name, x in flat.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over the options and the state that ``state_dict`` of such an optimizer returned.
@@ -271,7 +272,7 @@ class Optimizer:
         }
         parameters = {f"state.{i}": p for i, p in enumerate(self.parameters)}
         loaded: dict[Node, State] = {}
-        for name in state.keys() - given.keys():
+        for name in [n for n in state if n not in given]:
             path, _, entry = name.rpartition(".")
             if path not in parameters:
                 unexpected.append(name)

@@ -96,9 +96,9 @@ class Schedule:
         return flatten(
             {
                 "last_epoch": self.last_epoch,
-                "base_lrs": self.base_lrs,
-                "last_lrs": self._last_lrs,
-                "lrs": [group["lr"] for group in self.optimizer.param_groups],
+                "base_lrs": list(map(float, self.base_lrs)),
+                "last_lrs": list(map(float, self._last_lrs)),
+                "lrs": [float(group["lr"]) for group in self.optimizer.param_groups],
             }
         )
 
@@ -549,7 +549,7 @@ class ReduceLROnPlateau:
     def state_dict(self) -> dict[str, Any]:
         """Where it is, as flat names and numbers."""
         counters = {name: getattr(self, name) for name in _COUNTERS}
-        return flatten(counters | {"lrs": self.get_last_lr()})
+        return flatten(counters | {"lrs": list(map(float, self.get_last_lr()))})
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to where ``state_dict`` was, and set the optimizer's learning rates as they were."""

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import tinygrad_edu as tg
+from nn.data.loader import check_integer
 from nn.errors import ConfigurationError
+from nn.optim.optimizer import check_option
 
 if TYPE_CHECKING:
     from nn.data import DataLoader
@@ -60,6 +62,9 @@ class EarlyStopping(Callback):
     Attributes:
         best: the best value so far, or None.
         best_epoch: the epoch it was reached in; 0 before the first.
+
+    Raises:
+        ConfigurationError: an option is out of range.
     """
 
     def __init__(
@@ -69,8 +74,8 @@ class EarlyStopping(Callback):
         min_delta: float = 0.0,
         mode: str | None = None,
     ) -> None:
-        if patience < 1:
-            raise ConfigurationError(f"patience must be at least 1 epoch, not {patience!r}")
+        check_integer("patience", patience, 1)
+        check_option("min_delta", min_delta, 0, math.inf)
         if mode not in (None, "min", "max"):
             raise tg.UnknownNameError("mode of EarlyStopping", mode, ["min", "max"])
         self.patience, self.monitor, self.min_delta = patience, monitor, min_delta
@@ -78,6 +83,11 @@ class EarlyStopping(Callback):
         self.best: float | None = None
         self.best_epoch = 0
         self._weights: dict[str, Any] | None = None
+
+    def on_fit_start(self, trainer: Trainer, batches: DataLoader, epochs: int) -> None:
+        """Forget the run before, if this is a new one."""
+        if not trainer.history:
+            self.best, self.best_epoch, self._weights = None, 0, None
 
     def on_epoch_end(self, trainer: Trainer, row: dict[str, float]) -> None:
         """Keep the weights if they are the best, or count an epoch without progress."""

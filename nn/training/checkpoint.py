@@ -2,7 +2,7 @@
 
 A checkpoint is one file. Its arrays have readable names ("model/linear1.weight"); all else, such as
 learning rates, the history and where the random numbers are, is JSON in the file's metadata, in
-which an array is noted by its name.
+which an array is noted by its name. A hash of all of it finds the bit that flipped on a disk.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
+from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import tinygrad_edu as tg
-from nn.errors import CheckpointError, ConfigurationError
+from nn.data.loader import check_integer
+from nn.errors import CheckpointError, ConfigurationError, StateDictError
 from nn.module import Module
 from nn.training.callbacks import Callback
 from tinygrad_edu.files import write
@@ -31,6 +33,12 @@ Array = np.ndarray[Any, Any]
 # The name and version of the format, which stands in the metadata of a checkpoint.
 FORMAT = "tinygrad-edu checkpoint 1"
 
+# The key in the metadata of the hash of everything else in the file.
+_HASH = "blake2b"
+
+# The kinds of numbers that safetensors and NumPy both have.
+_DTYPES = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8"}
+
 # How the JSON says that an array stands here: under this key, by its name in the file.
 _ARRAY = "array in this file"
 
@@ -43,11 +51,13 @@ class Checkpoint(Callback):
     Args:
         path: the file, ``.safetensors``.
         every: how many epochs apart to write; the last one is always written.
-        config: what else to keep with it: dicts and lists of numbers and strings.
+        config: what else to keep with it: dicts and lists of numbers, strings and arrays.
 
     Raises:
+        ConfigurationError: ``every`` is not a positive integer, or ``config``, or the state of
+            another callback, holds something else.
         MissingFolderError: there is no such folder.
-        OutputError: it cannot be written to. Both are raised before training starts.
+        OutputError: it cannot be written to. All are raised before training starts.
 
     >>> import nn, tempfile
     >>> def run(epochs, folder, resume=None):
@@ -69,12 +79,11 @@ class Checkpoint(Callback):
     def __init__(
         self, path: str | Path, every: int = 1, config: Mapping[str, Any] | None = None
     ) -> None:
-        if not isinstance(every, int) or every < 1:
-            raise ConfigurationError(f"every must be a positive integer, not {every!r}")
+        check_integer("every", every, 1)
         self.path, self.every, self.config = Path(path), every, dict(config or {})
 
     def on_fit_start(self, trainer: Trainer, batches: DataLoader, epochs: int) -> None:
-        """Find out whether the file can be written."""
+        """Find out whether the file can be written, and what there is to be written."""
         if not self.path.parent.is_dir():
             raise tg.MissingFolderError(self.path)
         if self.path.is_dir():
@@ -83,21 +92,26 @@ class Checkpoint(Callback):
             tempfile.TemporaryFile(dir=self.path.parent).close()
         except OSError as error:
             raise tg.OutputError(f"cannot write {self.path}: {error.strerror}") from error
+        _packed(self._state(trainer))
         self._last = len(trainer.history) + epochs
 
     def on_epoch_over(self, trainer: Trainer) -> None:
         """Write the file."""
         epoch = len(trainer.history)
         if epoch % self.every == 0 or epoch == self._last or trainer.stop:
-            write_checkpoint({**trainer.state_dict(), "config": self.config}, self.path)
+            write_checkpoint(self._state(trainer), self.path)
+
+    def _state(self, trainer: Trainer) -> dict[str, Any]:
+        return {**trainer.state_dict(), "config": self.config}
 
 
 def write_checkpoint(state: Mapping[str, Any], path: str | Path) -> Path:
-    """Write nested dicts and lists of arrays, numbers, strings and None; returns the path."""
-    arrays: dict[str, Array] = {}
-    tree = _without_arrays(state, "", arrays)
-    metadata = {"format": FORMAT, "state": json.dumps(tree)}
-    return write(path, _safetensors().save(arrays, metadata))
+    """Write nested dicts and lists of arrays, numbers, strings and None; returns the path.
+
+    Raises:
+        ConfigurationError: it holds something else.
+    """
+    return write(path, _packed(state))
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -114,14 +128,21 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             " weights of any safetensors file"
         )
     try:
-        return _with_arrays(json.loads(metadata["state"]), arrays)
-    except (KeyError, ValueError) as error:
+        tree = _with_arrays(json.loads(metadata["state"]), arrays)
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is no whole checkpoint: {error}") from error
+    if not isinstance(tree, dict):
+        raise CheckpointError(f"{path} is no whole checkpoint: it holds a {type(tree).__name__}")
+    return tree
 
 
 def save_weights(model: Module, path: str | Path) -> Path:
-    """Write every parameter and buffer to a safetensors file, whole or not at all."""
-    return write(path, _safetensors().save(model.state_dict()))
+    """Write every parameter and buffer to a safetensors file, whole or not at all.
+
+    Raises:
+        ConfigurationError: a parameter is of a dtype that such a file does not hold.
+    """
+    return write(path, _with_hash(model.state_dict(), {}))
 
 
 def load_weights(model: Module, path: str | Path) -> None:
@@ -135,7 +156,38 @@ def load_weights(model: Module, path: str | Path) -> None:
     if metadata.get("format") == FORMAT:
         prefix = "model/"
         arrays = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-    model.load_state_dict(arrays)
+    try:
+        model.load_state_dict(arrays)
+    except StateDictError as error:
+        error.args = (f"{path}: {error}",)
+        raise
+
+
+def _packed(state: Mapping[str, Any]) -> bytes:
+    arrays: dict[str, Array] = {}
+    tree = _without_arrays(state, "", arrays)
+    return _with_hash(arrays, {"format": FORMAT, "state": json.dumps(tree)})
+
+
+def _with_hash(arrays: Mapping[str, Array], metadata: dict[str, str]) -> bytes:
+    """A safetensors file of arrays and metadata, with the hash of both."""
+    for name, array in arrays.items():
+        if array.dtype.str[1:] not in _DTYPES:
+            raise ConfigurationError(f"a safetensors file holds no {array.dtype}, which {name} is")
+    native = {n: np.asarray(a, a.dtype.newbyteorder("="), order="C") for n, a in arrays.items()}
+    file: bytes = _safetensors().save(native, {**metadata, _HASH: _hash(native, metadata)})
+    return file
+
+
+def _hash(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> str:
+    digest = blake2b(digest_size=16)
+    for key in sorted(metadata.keys() - {_HASH}):
+        digest.update(json.dumps([key, metadata[key]]).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def _read(path: str | Path) -> tuple[dict[str, Array], dict[str, str]]:
@@ -144,13 +196,23 @@ def _read(path: str | Path) -> tuple[dict[str, Array], dict[str, str]]:
     library = import_module("safetensors")
     try:
         with library.safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata: dict[str, str] = file.metadata() or {}
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no file {path}") from error
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
     except library.SafetensorError as error:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
+    except (AttributeError, TypeError) as error:  # bfloat16, say
+        raise CheckpointError(f"{path} holds numbers of a kind NumPy has not: {error}") from error
+    # Files of other programs have no hash; a checkpoint is always one of ours.
+    wanted = metadata.get(_HASH, "none" if metadata.get("format") == FORMAT else None)
+    if wanted is not None and wanted != _hash(arrays, metadata):
+        raise CheckpointError(
+            f"{path} is damaged: its numbers are not those that were written, by their hash"
+        )
+    return arrays, metadata
 
 
 def _without_arrays(tree: Any, path: str, arrays: dict[str, Array]) -> Any:
@@ -162,9 +224,18 @@ def _without_arrays(tree: Any, path: str, arrays: dict[str, Array]) -> Any:
         }
     if isinstance(tree, list | tuple):
         return [_without_arrays(branch, f"{path}/{i}", arrays) for i, branch in enumerate(tree)]
-    if isinstance(tree, np.ndarray | np.generic):
-        arrays[path] = np.ascontiguousarray(tree) if np.ndim(tree) else np.array(tree)
+    if isinstance(tree, np.generic):
+        tree = tree.item()
+    if isinstance(tree, np.ndarray):
+        if path in arrays:
+            raise ConfigurationError(f"a checkpoint cannot hold two arrays by the name {path}")
+        arrays[path] = tree
         return {_ARRAY: path}
+    if tree is not None and not isinstance(tree, bool | int | float | str):
+        raise ConfigurationError(
+            f"a checkpoint cannot hold {path}: it is a {type(tree).__name__}, not a number, string,"
+            " None or array, nor a dict or list of such"
+        )
     return tree
 
 

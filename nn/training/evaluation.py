@@ -9,9 +9,12 @@ import numpy as np
 
 import tinygrad_edu as tg
 from nn.data import DataLoader, Dataset
+from nn.data.loader import check_integer
+from nn.errors import ConfigurationError
 from nn.module import Module, evaluating
 from nn.training.metrics import Metric, metric
-from tinygrad_edu import Tensor
+from tinygrad_edu import Node, Tensor
+from tinygrad_edu.graph import plain
 
 Array = np.ndarray[Any, Any]
 
@@ -46,7 +49,7 @@ class Scores:
         """``loss`` and every metric by its name."""
         return {
             "loss": self._loss / self.samples,
-            **{each.name: each.compute() for each in self.metrics},
+            **{each.name: float(each.compute()) for each in self.metrics},
         }
 
 
@@ -55,6 +58,22 @@ def metrics_for(dataset: Dataset, metrics: Sequence[str | Metric] | None) -> lis
     if metrics is None:
         metrics = ["accuracy"] if dataset.batch([0])[-1].dtype.kind in "biu" else []
     return [metric(each) for each in metrics]
+
+
+def mean_loss(loss: Loss, output: Any, target: Array) -> Any:
+    """``loss(output, target)``, which is a scalar.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    found = loss(output, target)
+    if not isinstance(found, Node) or np.shape(found.data):
+        shape = f" of shape {np.shape(found.data)}" if isinstance(found, Node) else ""
+        raise ConfigurationError(
+            "the loss returns the mean of the batch, a Tensor of shape (), not a"
+            f" {type(found).__name__}{shape}"
+        )
+    return found
 
 
 def evaluate(
@@ -84,7 +103,7 @@ def evaluate(
     with tg.no_grad(), evaluating(model):
         for *inputs, target in batches:
             output = model(*map(Tensor, inputs))
-            scores.update(loss(output, target).item(), output, target)
+            scores.update(mean_loss(loss, output, target).item(), output, target)
     return scores.compute()
 
 
@@ -96,11 +115,22 @@ def predict(model: Module, *inputs: Any, batch_size: int = _BATCH) -> Array:
         inputs: arrays of one length; the model gets a batch of each.
         batch_size: how many samples at a time.
 
+    Raises:
+        ConfigurationError: ``batch_size`` is not a positive integer.
+        ShapeError: the inputs are not of one length.
+
     >>> import nn, numpy as np
     >>> nn.training.predict(nn.Linear(3, 2), np.ones((5, 3), np.float32)).shape
     (5, 2)
     """
-    arrays = [np.asarray(x) for x in inputs]
+    check_integer("batch_size", batch_size, 1)
+    arrays = [np.asarray(plain(x)) for x in inputs]
+    shapes = [x.shape for x in arrays]
+    if not shapes or () in shapes or len({shape[0] for shape in shapes}) > 1:
+        raise tg.ShapeError(
+            "predict takes inputs with an entry per sample, not of shapes"
+            f" {', '.join(map(str, shapes)) or '(none)'}"
+        )
     with tg.no_grad(), evaluating(model):
         outputs = [
             model(*(Tensor(x[start : start + batch_size]) for x in arrays)).numpy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -24,12 +25,14 @@ class HistoryLog(Callback):
 
     Raises:
         MissingFolderError: there is no such folder.
-        OutputError: the file cannot be written. Both are raised before training starts.
+        OutputError: the file cannot be written. Both are raised before training starts, unless the
+            disk is full later.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._file: TextIO | None = None
+        self._columns: list[str] = []
 
     def on_fit_start(self, trainer: Trainer, batches: DataLoader, epochs: int) -> None:
         """Open the file, and write the epochs before a run was resumed."""
@@ -39,38 +42,53 @@ class HistoryLog(Callback):
             self._file = self.path.open("w", newline="", encoding="utf-8")
         except OSError as error:
             raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
-        for i, row in enumerate(trainer.history):
-            self._write(self._file, row, first=i == 0)
+        self._columns = []
+        self._append(trainer.history, trainer.history)
 
-    def on_epoch_end(self, trainer: Trainer, row: dict[str, float]) -> None:
-        """Write a row."""
+    def on_epoch_over(self, trainer: Trainer) -> None:
+        """Write a row: now that no callback will add to it."""
+        self._append(trainer.history[-1:], trainer.history)
+
+    def _append(self, rows: list[dict[str, float]], history: list[dict[str, float]]) -> None:
+        """Write rows; or the whole history anew, if there is a column that was not there before."""
         assert self._file is not None
-        self._write(self._file, row, first=len(trainer.history) == 1)
-        self._file.flush()
+        columns = list(dict.fromkeys([*self._columns, *(name for row in rows for name in row)]))
+        try:
+            if columns != self._columns:
+                self._file.seek(0)
+                self._file.truncate()
+                self._columns, rows = columns, history
+            self._write(self._file, rows, columns)
+            self._file.flush()
+        except OSError as error:
+            raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
 
-    def _write(self, file: TextIO, row: dict[str, float], first: bool) -> None:
+    def _write(self, file: TextIO, rows: list[dict[str, float]], columns: list[str]) -> None:
+        """Append rows; the file is empty if they are the whole history."""
         raise TypeError(f"{type(self).__name__} has no _write(): a HistoryLog's subclass has one")
 
     def on_fit_end(self, trainer: Trainer) -> None:
         """Close the file."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # of what could not be written before, and was told of then
+                self._file.close()
             self._file = None
 
 
 class CSVLogger(HistoryLog):
     """Write a row per epoch to a CSV file, below a header, as soon as it is known."""
 
-    def _write(self, file: TextIO, row: dict[str, float], first: bool) -> None:
-        writer = csv.DictWriter(file, list(row))
-        if first:
+    def _write(self, file: TextIO, rows: list[dict[str, float]], columns: list[str]) -> None:
+        writer = csv.DictWriter(file, columns)
+        if file.tell() == 0 and columns:
             writer.writeheader()
-        writer.writerow(row)
+        writer.writerows(rows)
 
 
 class JSONLinesLogger(HistoryLog):
     """Write a line of JSON per epoch, as soon as it is known; what is not finite is ``null``."""
 
-    def _write(self, file: TextIO, row: dict[str, float], first: bool) -> None:
-        finite = {name: x if math.isfinite(x) else None for name, x in row.items()}
-        file.write(json.dumps(finite) + "\n")
+    def _write(self, file: TextIO, rows: list[dict[str, float]], columns: list[str]) -> None:
+        for row in rows:
+            finite = {name: x if math.isfinite(x) else None for name, x in row.items()}
+            file.write(json.dumps(finite) + "\n")

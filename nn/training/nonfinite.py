@@ -11,6 +11,8 @@ import tinygrad_edu as tg
 from nn import random
 from nn.data.dataset import Batch
 from nn.errors import TrainingError
+from nn.module import Module
+from nn.training.evaluation import mean_loss
 from tinygrad_edu import Tensor
 from tinygrad_edu.graph import plain
 
@@ -53,7 +55,7 @@ class StepGuard:
         self._restore()
         cause, graph = self._cause(batches)
         self._restore()
-        trainer.optimizer.zero_grad()
+        trainer.model.zero_grad()
         error = TrainingError(
             f"{what} {seen}: {cause}. The weights are those before this step. If nothing is wrong"
             f" there, try a smaller learning rate than {trainer.optimizer.lr:g}, or clipping"
@@ -68,22 +70,32 @@ class StepGuard:
 
     def _cause(self, batches: list[Batch]) -> tuple[str, Any]:
         """What is the first to hold a number that is not finite, and a graph that shows it."""
-        for part in (part for batch in batches for part in batch):
-            if part.dtype.kind == "f" and not np.isfinite(part).all():
-                at = tuple(int(i) for i in np.argwhere(~np.isfinite(part))[0])
-                return f"sample {at[0]} of the batch holds {part[at]}", None
+        for i, batch in enumerate(batches):
+            which = f"batch {i} of the step" if len(batches) > 1 else "the batch"
+            for part, kind in zip(batch, [*["input"] * (len(batch) - 1), "target"], strict=True):
+                if part.dtype.kind == "f" and not np.isfinite(part).all():
+                    at = tuple(int(i) for i in np.argwhere(~np.isfinite(part))[0])
+                    return f"the {kind} of sample {at[0]} of {which} holds {part[at]}", None
         model = self._trainer.model
-        for path, x in [*model.named_parameters(), *model.named_buffers()]:
-            if not np.isfinite(plain(x)).all():
-                return f"{path} holds a number that is not finite", None
+        if path := not_finite(model):
+            return f"{path} holds a number that is not finite", None
+        for path, buffer in model.named_buffers():
+            if np.isnan(buffer).any():  # an infinity may be meant: masks hold some
+                return f"{path} holds nan", None
         try:
             with np.errstate(all="ignore"), tg.detect_anomaly():
                 for *inputs, target in batches:
                     output = model(*map(Tensor, inputs))
-                    self._trainer.loss(output, target).backward(retain_graph=False)
+                    mean_loss(self._trainer.loss, output, target).backward(retain_graph=False)
         except tg.AnomalyError as error:
             return str(error), error.graph
         return "a second pass over the same batch was finite", None
+
+
+def not_finite(model: Module) -> str:
+    """The path of the first parameter that holds a nan or an infinity, or ""."""
+    with np.errstate(all="ignore"):
+        return next((n for n, p in model.named_parameters() if not _finite(plain(p))), "")
 
 
 def _finite(x: Any) -> bool:

@@ -46,6 +46,8 @@ class ProgressBar(Callback):
 
     def on_fit_start(self, trainer: Trainer, batches: DataLoader, epochs: int) -> None:
         """Draw the bar: empty, or where a run that is resumed had come to."""
+        for old in self._progress.task_ids:
+            self._progress.remove_task(old)
         done = len(trainer.history)
         self._task = self._progress.add_task(
             "training", total=done + epochs, completed=done, status=""

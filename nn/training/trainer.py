@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,16 @@ import tinygrad_edu as tg
 from nn import random
 from nn.data import DataLoader, Dataset, random_split
 from nn.data.dataset import Batch
-from nn.errors import CheckpointError, ConfigurationError, StateDictError
+from nn.data.loader import check_integer
+from nn.errors import CheckpointError, ConfigurationError, StateDictError, TrainingError
 from nn.module import Module
 from nn.optim import EMA, Clipping, Optimizer, ReduceLROnPlateau, Schedule
+from nn.optim.state import check_names
 from nn.training.callbacks import Callback
 from nn.training.checkpoint import read_checkpoint
-from nn.training.evaluation import Loss, Scores, evaluate, metrics_for
+from nn.training.evaluation import Loss, Scores, evaluate, mean_loss, metrics_for
 from nn.training.metrics import Metric
-from nn.training.nonfinite import StepGuard
+from nn.training.nonfinite import StepGuard, not_finite
 from tinygrad_edu import Tensor
 
 # One row per epoch: its number, the losses and metrics, the seconds it took.
@@ -51,7 +55,8 @@ class Trainer:
         stop: set it to end training after this epoch.
 
     Raises:
-        ConfigurationError: an option is out of range, or the schedule is of another optimizer.
+        ConfigurationError: an option is out of range, or the optimizer or the ema is of another
+            model, or the schedule of another optimizer.
 
     >>> import nn
     >>> model = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
@@ -78,15 +83,30 @@ class Trainer:
     ) -> None:
         if schedule_per not in ("epoch", "step"):
             raise tg.UnknownNameError("schedule_per", schedule_per, ["epoch", "step"])
-        if schedule is not None and schedule.optimizer is not optimizer:
+        if not {*model.parameters()} & {*optimizer.parameters}:
+            raise ConfigurationError(
+                "none of the optimizer's parameters is in the model: make it with"
+                " model.parameters() of this very model"
+            )
+        # Lookahead's groups are those of the optimizer in it, which the schedule may be of.
+        if schedule is not None and schedule.optimizer.param_groups is not optimizer.param_groups:
             raise ConfigurationError("the schedule is of another optimizer than the Trainer's")
+        if schedule_per == "step" and isinstance(schedule, ReduceLROnPlateau):
+            raise ConfigurationError(
+                "ReduceLROnPlateau goes by the loss of an epoch: leave schedule_per at 'epoch'"
+            )
         if ema is not None and ema.model is not model:
             raise ConfigurationError("the ema averages another model than the Trainer's")
-        if not isinstance(accumulate, int) or accumulate < 1:
-            raise ConfigurationError(f"accumulate must be a positive integer, not {accumulate!r}")
+        check_integer("accumulate", accumulate, 1)
+        if not (clipping is None or isinstance(clipping, Clipping | Real)) or isinstance(
+            clipping, bool
+        ):
+            raise ConfigurationError(
+                f"clipping is a Clipping or the largest norm, not {clipping!r}"
+            )
         self.model, self.optimizer, self.loss = model, optimizer, loss
         self.schedule, self.schedule_per = schedule, schedule_per
-        self.clipping = Clipping(clipping) if isinstance(clipping, float | int) else clipping
+        self.clipping = Clipping(float(clipping)) if isinstance(clipping, Real) else clipping
         self.accumulate, self.ema = accumulate, ema
         self.callbacks = list(callbacks)
         self.metrics: list[Metric] = []
@@ -96,7 +116,7 @@ class Trainer:
         self._wanted_metrics = metrics
         self._scores = Scores([])
         self._first_epoch = 1
-        self._batches: DataLoader | None = None
+        self._loaders: tuple[DataLoader, DataLoader | None] | None = None
         self._setting: dict[str, Any] = {}
 
     def fit(
@@ -117,42 +137,53 @@ class Trainer:
                 training goes on to the end of the ``epochs`` that were begun.
 
         Raises:
-            ConfigurationError: ``epochs`` is not a positive integer, or the share no share.
+            ConfigurationError: ``epochs`` is not a positive integer, the share no share, or the
+                loss no scalar.
             TrainingError: a loss or a gradient is nan or infinite. The weights are those before
-                that step, or the best ones with ``EarlyStopping``.
+                that step, or the best ones with ``EarlyStopping``. Or a weight is so after the last
+                step of an epoch, which nothing but ``EarlyStopping`` or a checkpoint can undo.
             CheckpointError: ``resume`` is no whole checkpoint, or of another model, data set or
                 setting. Nothing was changed.
         """
-        if not isinstance(epochs, int) or epochs < 1:
-            raise ConfigurationError(f"epochs must be a positive integer, not {epochs!r}")
+        check_integer("epochs", epochs, 1)
         train, validation = _loaders(train, validation)
         self.metrics = metrics_for(train.dataset, self._wanted_metrics)
         self._scores = Scores(self.metrics)
-        self._batches, self._setting = train, {}
+        self._loaders, self._setting = (train, validation), {}
         self.stop, self._first_epoch = False, len(self.history) + 1
         if resume is not None:
             self._resume(Path(resume))
         last = self._first_epoch + epochs - 1
-        self._tell("on_fit_start", train, last - len(self.history))
+        started: list[Callback] = []
         try:
+            for callback in self.callbacks:
+                callback.on_fit_start(self, train, max(0, last - len(self.history)))
+                started.append(callback)
             while len(self.history) < last and not self.stop:
                 self._epoch(train, validation)
         finally:
-            self._tell("on_fit_end")
+            for callback in started:
+                callback.on_fit_end(self)
         return self.history
 
     def _epoch(self, train: DataLoader, validation: DataLoader | None) -> None:
         start = time.perf_counter()
         epoch = len(self.history) + 1
-        row: dict[str, float] = {"epoch": epoch, "learning_rate": self.optimizer.lr}
+        row: dict[str, float] = {"epoch": epoch, "learning_rate": float(self.optimizer.lr)}
         self.model.train()
         self._scores.reset()
         guard = StepGuard(self)
         train.epoch = epoch - 1
         for batches in _groups(train, self.accumulate):
             self._step(batches, guard)
+        if path := not_finite(self.model):
+            raise TrainingError(
+                f"{path} holds a number that is not finite after epoch {epoch}: its last step was"
+                f" too large. Try a smaller learning rate than {self.optimizer.lr:g}, or clipping"
+            )
         row |= {f"train_{name}": x for name, x in self._scores.compute().items()}
         if validation is not None:
+            validation.epoch = epoch - 1
             with self._averaged():
                 found = evaluate(self.model, validation, self.loss, self.metrics)
             row |= {f"validation_{name}": x for name, x in found.items()}
@@ -173,11 +204,12 @@ class Trainer:
         def closure() -> float:
             nonlocal calls
             calls += 1
+            self.model.zero_grad()  # and what is not the optimizer's: no gradient grows on
             self.optimizer.zero_grad()
             total = 0.0
             for *inputs, target in batches:
                 output = self.model(*map(Tensor, inputs))
-                loss = self.loss(output, target)
+                loss = mean_loss(self.loss, output, target)
                 number, share = loss.item(), len(target) / samples
                 # An optimizer that searches along a line may look at places without a loss.
                 if calls == 1:
@@ -202,8 +234,8 @@ class Trainer:
         self._tell("on_step")
 
     def scores(self) -> dict[str, float]:
-        """The mean loss and the metrics of the epoch so far."""
-        return self._scores.compute()
+        """The mean loss and the metrics of the epoch so far; none before its first batch."""
+        return self._scores.compute() if self.samples else {}
 
     @property
     def samples(self) -> int:
@@ -248,13 +280,11 @@ class Trainer:
                 was changed.
         """
         before = self.state_dict()
-        missing = [name for name in before if name not in state]
-        unexpected = [name for name in state if name not in before]
-        own, given = (
-            [each["type"] for each in which.get("callbacks", [])] for which in (before, state)
-        )
-        if missing or unexpected:
-            raise StateDictError(missing, unexpected, {}, "Trainer")
+        check_names("Trainer", before, state)
+        rows = [x for row in state["history"] for x in row.values()]
+        if not all(isinstance(x, Real) for x in [state["steps"], state["first_epoch"], *rows]):
+            raise StateDictError([], [], {"history": ((), "no numbers")}, "Trainer")
+        own, given = ([each["type"] for each in which["callbacks"]] for which in (before, state))
         if own != given:
             raise StateDictError([], [], {"callbacks": (tuple(own), tuple(given))}, "Trainer")
         try:
@@ -285,19 +315,20 @@ class Trainer:
 
     def _settings(self) -> dict[str, Any]:
         """What, besides the state, decides how training goes on."""
-        train = self._batches
-        if not self._setting and train is not None:
+        if not self._setting and self._loaders is not None:
+            train, validation = self._loaders
             self._setting = {
-                "data set": f"{train.dataset.name}, {len(train.dataset)} samples,"
-                f" {train.dataset.fingerprint()}",
+                "data set": _described(train.dataset),
+                "validation data set": validation and _described(validation.dataset),
                 "batch_size": train.batch_size,
                 "shuffle": train.shuffle,
                 "drop_last": train.drop_last,
                 "seed": train.seed,
-                "augment": None if train.augment is None else repr(train.augment),
-                "loss": getattr(self.loss, "__name__", repr(self.loss)),
+                "augment": _named(train.augment),
+                "collate": _named(train.collate),
+                "loss": _named(self.loss),
                 "optimizer": type(self.optimizer).__name__,
-                "schedule": None if self.schedule is None else type(self.schedule).__name__,
+                "schedule": self.schedule and type(self.schedule).__name__,
                 "schedule_per": self.schedule_per,
                 "accumulate": self.accumulate,
             }
@@ -306,18 +337,28 @@ class Trainer:
     def _resume(self, path: Path) -> None:
         state = read_checkpoint(path)
         state.pop("config", None)
-        was = state.get("setting") or {}
-        changed = [
-            f"{name} is {now} and was {was.get(name)}"
-            for name, now in self._settings().items()
-            if was.get(name) != now
-        ]
+        try:
+            was = state["setting"]
+            changed = [
+                f"{name} is {now} and was {was.get(name)}"
+                for name, now in self._settings().items()
+                if was.get(name) != now
+            ]
+            if not changed:
+                self.load_state_dict(state)
+        except Exception as error:  # whatever the parts of the run find wrong with it
+            raise CheckpointError(f"{path} is of another run: {error}") from error
         if changed:
             raise CheckpointError(f"{path} is of another run: its {'; its '.join(changed)}")
-        try:
-            self.load_state_dict(state)
-        except (StateDictError, KeyError) as error:
-            raise CheckpointError(f"{path} is of another run: {error}") from error
+
+
+def _described(dataset: Dataset) -> str:
+    return f"{dataset.name}, {len(dataset)} samples, {dataset.fingerprint()}"
+
+
+def _named(function: Any) -> str | None:
+    """What to know a function by in another process, where it has another address."""
+    return None if function is None else re.sub(r" at 0x[0-9a-fA-F]+", "", repr(function))
 
 
 def _loaders(
@@ -325,15 +366,21 @@ def _loaders(
 ) -> tuple[DataLoader, DataLoader | None]:
     if not isinstance(train, DataLoader):
         train = DataLoader(train, shuffle=True)
-    if isinstance(validation, float | int):
-        if not 0 < validation < 1:
+    if isinstance(validation, Real):
+        if isinstance(validation, bool) or not 0 < validation < 1:
             raise ConfigurationError(
                 f"the share kept for validation must be in (0, 1), not {validation!r}"
             )
-        rest, kept = random_split(train.dataset, [1 - validation, validation], train.seed)
-        return train.of(rest), DataLoader(kept, 256)
+        share = float(validation)
+        rest, validation = random_split(train.dataset, [1 - share, share], train.seed)
+        train = train.of(rest)
     if isinstance(validation, Dataset):
-        validation = DataLoader(validation, 256)
+        validation = DataLoader(validation, 256, collate=train.collate)
+    if not isinstance(validation, DataLoader | None):
+        raise ConfigurationError(
+            "validation is a DataLoader, a Dataset or the share of the training data to keep for"
+            f" it, not a {type(validation).__name__}"
+        )
     return train, validation
 
 

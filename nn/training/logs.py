@@ -52,19 +52,21 @@ class HistoryLog(Callback):
     def _append(self, rows: list[dict[str, float]], history: list[dict[str, float]]) -> None:
         """Write rows; or the whole history anew, if there is a column that was not there before."""
         assert self._file is not None
-        columns = list(dict.fromkeys([*self._columns, *(name for row in rows for name in row)]))
+        before = self._columns
+        self._columns = list(dict.fromkeys([*before, *(name for row in rows for name in row)]))
+        changed = self._columns != before
         try:
-            if columns != self._columns:
+            if changed and before:
                 self._file.seek(0)
                 self._file.truncate()
-                self._columns, rows = columns, history
-            self._write(self._file, rows, columns)
+                rows = history
+            self._write(self._file, rows, header=changed)
             self._file.flush()
         except OSError as error:
             raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
 
-    def _write(self, file: TextIO, rows: list[dict[str, float]], columns: list[str]) -> None:
-        """Append rows; the file is empty if they are the whole history."""
+    def _write(self, file: TextIO, rows: list[dict[str, float]], header: bool) -> None:
+        """Append rows, below a header if the file is empty."""
         raise TypeError(f"{type(self).__name__} has no _write(): a HistoryLog's subclass has one")
 
     def on_fit_end(self, trainer: Trainer) -> None:
@@ -78,9 +80,9 @@ class HistoryLog(Callback):
 class CSVLogger(HistoryLog):
     """Write a row per epoch to a CSV file, below a header, as soon as it is known."""
 
-    def _write(self, file: TextIO, rows: list[dict[str, float]], columns: list[str]) -> None:
-        writer = csv.DictWriter(file, columns)
-        if file.tell() == 0 and columns:
+    def _write(self, file: TextIO, rows: list[dict[str, float]], header: bool) -> None:
+        writer = csv.DictWriter(file, self._columns)
+        if header:
             writer.writeheader()
         writer.writerows(rows)
 
@@ -88,7 +90,7 @@ class CSVLogger(HistoryLog):
 class JSONLinesLogger(HistoryLog):
     """Write a line of JSON per epoch, as soon as it is known; what is not finite is ``null``."""
 
-    def _write(self, file: TextIO, rows: list[dict[str, float]], columns: list[str]) -> None:
+    def _write(self, file: TextIO, rows: list[dict[str, float]], header: bool) -> None:
         for row in rows:
             finite = {name: x if math.isfinite(x) else None for name, x in row.items()}
             file.write(json.dumps(finite) + "\n")

@@ -1,7 +1,8 @@
 """A training run that is killed again and again: run by ``test_kill`` as a program of its own.
 
-It prints, as JSON: how often it was killed, after how many kills there was a half-written file, what
-of that is left in the end, a hash of all that the run came to, and that of one that never stopped.
+It prints, as JSON: how often it was killed, after how many kills there was a half-written file,
+what of that is left in the end, a hash of all that the run came to, and that of one that never
+stopped.
 """
 
 import hashlib

@@ -98,9 +98,7 @@ class Trainer:
         if ema is not None and ema.model is not model:
             raise ConfigurationError("the ema averages another model than the Trainer's")
         check_integer("accumulate", accumulate, 1)
-        if not (clipping is None or isinstance(clipping, Clipping | Real)) or isinstance(
-            clipping, bool
-        ):
+        if isinstance(clipping, bool) or not isinstance(clipping, Clipping | Real | None):
             raise ConfigurationError(
                 f"clipping is a Clipping or the largest norm, not {clipping!r}"
             )
@@ -116,7 +114,7 @@ class Trainer:
         self._wanted_metrics = metrics
         self._scores = Scores([])
         self._first_epoch = 1
-        self._loaders: tuple[DataLoader, DataLoader | None] | None = None
+        self._data: tuple[DataLoader, DataLoader | None] | None = None
         self._setting: dict[str, Any] = {}
 
     def fit(
@@ -149,7 +147,7 @@ class Trainer:
         train, validation = _loaders(train, validation)
         self.metrics = metrics_for(train.dataset, self._wanted_metrics)
         self._scores = Scores(self.metrics)
-        self._loaders, self._setting = (train, validation), {}
+        self._data, self._setting = (train, validation), {}
         self.stop, self._first_epoch = False, len(self.history) + 1
         if resume is not None:
             self._resume(Path(resume))
@@ -315,8 +313,8 @@ class Trainer:
 
     def _settings(self) -> dict[str, Any]:
         """What, besides the state, decides how training goes on."""
-        if not self._setting and self._loaders is not None:
-            train, validation = self._loaders
+        if not self._setting and self._data is not None:
+            train, validation = self._data
             self._setting = {
                 "data set": _described(train.dataset),
                 "validation data set": validation and _described(validation.dataset),

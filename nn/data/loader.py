@@ -29,7 +29,8 @@ class DataLoader:
         shuffle: take them in a new random order each epoch.
         drop_last: leave out a last batch that is smaller.
         seed: the same seed gives the same orders.
-        augment: changes every batch at random: see ``nn.data.augment``. By default nothing does.
+        augment: changes every batch at random, such as ``nn.data.Shift(2)``; by default nothing
+            does.
         collate: makes a batch of a list of samples; by default their parts are stacked.
         prefetch: how many batches a second thread makes ahead; 0 for no such thread.
 

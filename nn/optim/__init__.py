@@ -3,6 +3,7 @@
 from nn.optim.adagrad import Adadelta, Adagrad, RMSprop
 from nn.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from nn.optim.averaging import EMA
+from nn.optim.catalog import OPTIMIZERS, SCHEDULES, create, schedule
 from nn.optim.clipping import Clipping, clip_grad_norm_, clip_grad_value_
 from nn.optim.lbfgs import LBFGS
 from nn.optim.lookahead import Lookahead
@@ -30,6 +31,8 @@ from nn.optim.sgd import SGD, Lion
 __all__ = [
     "EMA",
     "LBFGS",
+    "OPTIMIZERS",
+    "SCHEDULES",
     "SGD",
     "Adadelta",
     "Adagrad",
@@ -61,5 +64,7 @@ __all__ = [
     "StepLR",
     "clip_grad_norm_",
     "clip_grad_value_",
+    "create",
     "find_learning_rate",
+    "schedule",
 ]

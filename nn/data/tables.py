@@ -9,6 +9,8 @@ import numpy as np
 
 import tinygrad_edu as tg
 from nn.data.dataset import TensorDataset
+from nn.data.options import check_options
+from nn.layers.sizes import check_size
 
 
 def iris(standardize: bool = True) -> TensorDataset:
@@ -17,7 +19,11 @@ def iris(standardize: bool = True) -> TensorDataset:
     Source: Fisher, 1936, as in scikit-learn.
 
     Args:
-        standardize: bring every feature to mean 0 and deviation 1, over all samples.
+        standardize: bring every feature to mean 0 and deviation 1, over all samples: also those
+            that are held out later, which an honest account of a model would leave out of it.
+
+    Raises:
+        MissingExtraError: scikit-learn, which has them, is not installed.
     """
     return _classes("iris", standardize)
 
@@ -43,14 +49,20 @@ def regression(n: int = 400, features: int = 8, noise: float = 0.1, seed: int = 
     """A number to predict, linear in normally distributed features up to noise.
 
     Args:
-        n: how many samples.
+        n: how many samples, at least two.
         features: how many features; all of them count.
         noise: the standard deviation of the noise, in that of the targets without it.
         seed: the same seed gives the same samples.
 
     Returns:
         Inputs ``(n, features)``, and targets ``(n, 1)`` that are scaled to mean 0 and deviation 1.
+
+    Raises:
+        ConfigurationError: an option is out of range.
+        MissingExtraError: scikit-learn, which makes them, is not installed.
     """
+    check_options("regression", n, 2, noise, seed)
+    check_size("features of regression", features)
     make = sklearn_datasets("the regression data set").make_regression
     inputs, targets = make(n, features, n_informative=features, random_state=seed)
     rng = np.random.default_rng(seed)

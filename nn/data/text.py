@@ -123,11 +123,11 @@ class TextDataset(Dataset):
         return (len(self._tokens) - self.block_size - 1) // self.stride + 1
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        return tuple(part[0] for part in self.batch([range(len(self))[index]]))
+        return tuple(part[0] for part in self.batch([index]))
 
     def batch(self, indices: Sequence[int] | Any) -> Batch:
         """Tokens and those that follow them, each ``(len(indices), block_size)``."""
-        starts = self.stride * np.asarray(indices, np.intp)
+        starts = self.stride * np.arange(len(self))[np.asarray(indices, np.intp)]
         places = starts[:, None] + np.arange(self.block_size)
         return self._tokens[places], self._tokens[places + 1]
 
@@ -144,7 +144,7 @@ def tiny_text(path: str | Path, block_size: int = 64, stride: int | None = None)
         DataError: there is no such file, it is no text, or it is too short.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_bytes().decode()  # read_text would change the ends of lines
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is no text in UTF-8: byte {error.start} is {error.object[error.start]:#x}"

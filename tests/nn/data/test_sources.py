@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import sklearn.datasets
 
 import nn
 import tinygrad_edu as tg
@@ -62,6 +63,49 @@ def test_made_data_repeat_with_their_seed(name):
     assert len(first) == 20
 
 
+@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [
+        ("n", [0, 1, 2.5, True]),
+        ("noise", [-0.1, np.nan, np.inf, "1"]),
+        ("seed", [-1, 2**32, 0.5]),
+    ],
+)
+def test_options_of_made_data_that_make_no_sense_are_named(name, option, values):
+    for value in values:
+        with pytest.raises(nn.ConfigurationError, match=f"{option} of {name} must be"):
+            nn.data.load(name, **{option: value})
+
+
+@pytest.mark.parametrize("name", ["blobs", "spirals"])
+@pytest.mark.parametrize("classes", [1, 2, 5])
+def test_as_many_classes_are_made_as_are_wanted_of_nearly_one_size(name, classes):
+    data = nn.data.load(name, n=13, classes=classes)
+    sizes = np.bincount(data.targets, minlength=classes)
+    assert len(data.classes) == len(sizes) == classes
+    assert sizes.max() - sizes.min() <= 1
+    with pytest.raises(nn.ConfigurationError, match=f"n of {name}.* 14 or more"):
+        nn.data.load(name, n=13, classes=14)
+    with pytest.raises(nn.ConfigurationError, match=f"classes of {name}"):
+        nn.data.load(name, classes=0)
+
+
+def test_a_class_that_chance_left_out_is_still_one():
+    absent = [s for s in range(20) if len(set(nn.data.xor(2, seed=s).targets)) == 1]
+    assert absent
+    assert all(nn.data.xor(2, seed=s).classes == ("0", "1") for s in absent)
+
+
+@pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer"])
+def test_classes_are_named_as_by_scikit_learn(name):
+    theirs = getattr(sklearn.datasets, f"load_{name}")()
+    data = nn.data.load(name, standardize=False)
+    assert data.classes == tuple(theirs.target_names)
+    np.testing.assert_array_equal(data.targets, theirs.target)
+    np.testing.assert_array_equal(data.inputs, theirs.data.astype(np.float32))
+
+
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer"])
 def test_measurements_are_standardized_unless_they_are_not_to_be(name):
     data, raw = nn.data.load(name), nn.data.load(name, standardize=False)
@@ -109,6 +153,28 @@ def test_the_windows_of_a_text_follow_one_another_and_their_targets_are_one_ahea
     assert len(nn.data.tiny_text(tmp_path / "t.txt", block_size=10, stride=1)) == 91
     with pytest.raises(IndexError):
         data[10]
+
+
+@pytest.mark.parametrize("stride", [1, 4, 7])
+def test_the_samples_of_a_text_can_be_counted_from_its_end(stride):
+    data = nn.data.TextDataset("the quick brown fox jumps over the lazy dog", 5, stride)
+    forward, backward = np.arange(len(data)), np.arange(-len(data), 0)
+    for a, b in zip(data.batch(forward), data.batch(backward), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(nn.data.Subset(data, [-1]).inputs, data.inputs[-1:])
+
+
+def test_every_character_of_a_file_is_a_token_also_those_that_end_lines(tmp_path):
+    (tmp_path / "t.txt").write_bytes("ä\r\nb\rc\n".encode())
+    data = nn.data.tiny_text(tmp_path / "t.txt", block_size=6)
+    assert data.tokenizer.decode(data[0][0]) == "ä\r\nb\rc"
+    assert data.classes == ("\n", "\r", "b", "c", "ä")
+
+
+@pytest.mark.parametrize("option", [{"block_size": 0}, {"stride": 0}, {"stride": 1.5}])
+def test_windows_of_no_size_or_that_stand_still_are_refused(option):
+    with pytest.raises(nn.ConfigurationError, match=f"{next(iter(option))} must be"):
+        nn.data.TextDataset("abc" * 99, **option)
 
 
 def test_a_gpt_learns_from_a_text(tmp_path):

@@ -15,11 +15,12 @@ from nn.layers.activation import activation_module
 from nn.layers.dropout import Dropout
 from nn.layers.flatten import Flatten
 from nn.layers.linear import Linear
+from nn.layers.sizes import check_size
 from nn.module import Module
 
 
 def feedforward(
-    sizes: Sequence[int | tuple[int, ...]],
+    sizes: Sequence[int | Sequence[int]],
     activation: str = "relu",
     dropout: float = 0.0,
     *,
@@ -29,7 +30,7 @@ def feedforward(
 
     Args:
         sizes: the width of the input, of each hidden layer, and of the output. That of the input
-            may be a shape, such as (1, 8, 8) of an image, which is then flattened.
+            may be a shape, such as (1, 8, 8) of an image, which is then flattened first.
         activation: the activation's name; also sets the scale of the initial weights.
         dropout: the probability of dropping a hidden activation in training.
         rng: where initial weights and dropout masks come from; the shared generator by default.
@@ -45,11 +46,11 @@ def feedforward(
     if len(sizes) < 2:
         raise ConfigurationError(f"a network needs an input and an output size, not {sizes!r}")
     modules: dict[str, Module] = {}
-    first, *others = sizes
-    if isinstance(first, tuple):
+    widths: list[Any] = list(sizes)
+    if isinstance(widths[0], Sequence):
+        shape = [check_size("each size of a network's input", size) for size in widths[0]]
+        widths[0] = math.prod(shape)
         modules["flatten"] = Flatten()
-        first = math.prod(first)
-    widths: list[Any] = [first, *others]
     for i, (n_in, n_out) in enumerate(pairwise(widths[:-1]), start=1):
         modules[f"linear{i}"] = Linear(n_in, n_out, nonlinearity=activation, rng=rng)
         function = activation_module(activation)

@@ -36,7 +36,7 @@ class Zeros:
 
 def two_digits():
     digits = nn.data.digits()
-    return digits.inputs[:2].reshape(2, 1, 8, 8), digits.targets[:2]
+    return digits.inputs[:2], digits.targets[:2]
 
 
 def make(name, **options):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -220,6 +221,8 @@ def random_split(
     >>> nn.data.random_split(nn.data.xor(200), [0.8, 0.2])
     [Subset(160 of the 200 samples of 'xor'), Subset(40 of the 200 samples of 'xor')]
     """
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise ConfigurationError(f"seed must be 0 or a positive integer, not {seed!r}")
     counts = _counts(dataset, lengths)
     labels: Array = np.zeros(len(dataset), int)
     one_class_each = bool(dataset.classes) and dataset.batch([0])[-1].ndim == 1
@@ -259,19 +262,21 @@ def collate(samples: Sequence[tuple[Any, ...]]) -> Batch:
 def _counts(dataset: Dataset, lengths: Sequence[float]) -> list[int]:
     """How many samples each part gets."""
     n = len(dataset)
-    if sum(lengths) == n and all(isinstance(x, int | np.integer) for x in lengths):
+    numbers = np.iterable(lengths) and all(isinstance(x, Real) for x in lengths)
+    if numbers and sum(lengths) == n and all(isinstance(x, Integral) for x in lengths):
         counts = [int(x) for x in lengths]
     else:
-        if not all(0 < share < 1 for share in lengths) or not math.isclose(sum(lengths), 1):
+        shares = numbers and all(0 < share < 1 for share in lengths)
+        if not shares or not math.isclose(sum(lengths), 1):
             raise ConfigurationError(
                 f"random_split takes shares in (0, 1) that sum to 1, such as [0.8, 0.2], or numbers"
-                f" that sum to the {n} samples of {dataset.name!r}, not {list(lengths)}"
+                f" that sum to the {n} samples of {dataset.name!r}, not {lengths!r}"
             )
         bounds = [round(n * share) for share in np.cumsum(lengths)]
         counts = [int(count) for count in np.diff(bounds, prepend=0)]
-    if min(counts) < 1:
+    if min(counts, default=0) < 1:
         raise ConfigurationError(
-            f"splitting the {n} samples of {dataset.name!r} by {list(lengths)} leaves a part empty"
+            f"splitting the {n} samples of {dataset.name!r} by {lengths!r} leaves a part empty"
         )
     return counts
 

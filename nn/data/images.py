@@ -142,7 +142,8 @@ def _read(
 
 
 def _check(path: Path, found: Array, wanted: str, shape: tuple[int, ...]) -> None:
-    if found.dtype != np.uint8 or not found.size or found.shape != (len(found), *shape):
+    fits = found.ndim == 1 + len(shape) and found.shape[1:] == shape
+    if not fits or not found.size or found.dtype != np.uint8:
         raise DataError(
             f"{path} should hold {wanted}, at least one, and holds an array of shape {found.shape}"
             f" of {found.dtype}"

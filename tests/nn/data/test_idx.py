@@ -144,6 +144,7 @@ def test_a_missing_file_is_named_with_its_folder(folder):
         (LABELS.astype(np.int8), "a byte a label.* of int8"),
         (IMAGES, "a byte a label.* of uint8"),
         (LABELS[:0], "at least one"),
+        (np.array(3, np.uint8), r"of shape \(\)"),
     ],
 )
 def test_labels_that_do_not_belong_to_the_images_are_refused(labels, reason, folder):

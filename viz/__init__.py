@@ -1,13 +1,24 @@
 """Pictures of computation graphs with their gradients, plots of training, and reports.
 
-``draw`` draws a graph, ``plots`` has learning curves and decision boundaries, ``report`` writes a
-page of them all. Everything is read from the graph itself.
+``draw`` draws a graph, ``plots`` has learning curves, decision boundaries and more, ``show_batch``
+shows the images of a batch, ``report`` writes a page of them all. Everything that is drawn of a
+graph is read from the graph itself.
 """
 
 from tinygrad_edu import MissingFolderError
 from viz import plots, report
 from viz.dot import LayoutError
 from viz.drawing import Drawing, draw
+from viz.plots import show_batch
 from viz.report import Section
 
-__all__ = ["Drawing", "LayoutError", "MissingFolderError", "Section", "draw", "plots", "report"]
+__all__ = [
+    "Drawing",
+    "LayoutError",
+    "MissingFolderError",
+    "Section",
+    "draw",
+    "plots",
+    "report",
+    "show_batch",
+]

@@ -1,0 +1,197 @@
+"""Images in rows: what a batch holds, or what a classifier was mistaken about."""
+
+from __future__ import annotations
+
+import math
+import os
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tinygrad_edu import ShapeError, TargetError
+from tinygrad_edu.graph import plain
+from viz.plots.style import INK, PlotError, finished, literal, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Array = np.ndarray[Any, Any]
+
+# In inches: how wide an image is, the space between images, the height of a line of a title.
+_SIDE, _GAP, _LINE = 1.05, 0.1, 0.15
+# How many characters of a title fit above an image.
+_CHARACTERS = 16
+# A class with a smaller share in a mixed label is not named.
+_SMALL = 0.05
+
+
+def images(
+    images: ArrayLike,
+    titles: Sequence[str] = (),
+    columns: int = 8,
+    path: str | os.PathLike[str] | None = None,
+) -> Figure:
+    """Images in rows, each under its title.
+
+    Args:
+        images: ``(N, C, H, W)`` with one channel, grey, or three, RGB; or ``(N, H, W)``. Bytes
+            are shown from 0 to 255, other numbers from 0 to 1; if some lie outside, the smallest of
+            them all is shown black and the largest white.
+        titles: one for each image, of one or more lines; none by default.
+        columns: how many images are in a row.
+        path: also write the figure there; see ``save``.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        PlotError: a pixel is nan, infinite or no number, or ``columns`` not a positive integer.
+        ShapeError: the images have other shapes, or there are not as many titles.
+    """
+    shown = _pixels(np.asarray(plain(images)))
+    _check_count("columns", columns)
+    if len(titles) not in (0, len(shown)):
+        raise ShapeError(f"{len(shown)} images need as many titles, not {len(titles)}")
+    texts = [_wrapped(title) for title in titles] or [""] * len(shown)
+    columns = min(columns, len(shown))
+    rows = math.ceil(len(shown) / columns)
+    image_height = _SIDE * shown.shape[1] / shown.shape[2]
+    title_height = _LINE * max(text.count("\n") + 1 if text else 0 for text in texts)
+    cell_width, cell_height = _SIDE + _GAP, image_height + title_height + _GAP
+    width, height = columns * cell_width + _GAP, rows * cell_height + _GAP
+    figure = new_figure(width, height)
+    figure.set_layout_engine("none")  # every image has its place
+    for i, (pixels, text) in enumerate(zip(shown, texts, strict=True)):
+        row, column = divmod(i, columns)
+        left = _GAP + column * cell_width
+        bottom = height - (row + 1) * cell_height
+        place = left / width, bottom / height, _SIDE / width, image_height / height
+        axes = figure.add_axes(place)
+        axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="none")
+        axes.set_axis_off()
+        axes.set_title(text, fontsize=8, color=INK, pad=2.5, linespacing=1.1)
+    return finished(figure, path)
+
+
+def show_batch(
+    batch: tuple[Any, ...] | Iterable[Any],
+    classes: Sequence[str] = (),
+    rows: int = 4,
+    columns: int = 8,
+    path: str | os.PathLike[str] | None = None,
+) -> Figure:
+    """The images of a batch, each under the name of its class.
+
+    Args:
+        batch: images as ``images`` takes them, and last their targets: numbers of classes ``(N,)``,
+            numbers of any other kind ``(N,)``, or a probability per class ``(N, classes)``, as
+            mixed or smoothed labels are, of which the two largest are shown. Or what yields such
+            tuples, a DataLoader, say: then its first.
+        classes: the name of each class; by default those of ``batch.dataset``, if it has any, else
+            their numbers.
+        rows: the most rows to show.
+        columns: how many images are in a row.
+        path: also write the figure there; see ``save``.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        PlotError: there is no batch, a pixel is no finite number, or ``rows`` or ``columns`` is not
+            a positive integer.
+        ShapeError: images, targets and classes do not fit together.
+        TargetError: a target is no number of a class, or no probability.
+    """
+    _check_count("rows", rows)
+    _check_count("columns", columns)
+    if not isinstance(batch, tuple):
+        classes = classes or getattr(getattr(batch, "dataset", None), "classes", ())
+        batch = _first(batch)
+    if len(batch) < 2:
+        raise PlotError(f"a batch takes images and targets, not {len(batch)} parts")
+    x, y = np.asarray(plain(batch[0])), np.asarray(plain(batch[-1]))
+    if x.ndim == 0 or y.ndim not in (1, 2) or len(x) != len(y) or y.shape[1:] == (1,):
+        raise ShapeError(
+            f"a batch takes images (N, ...) and targets (N,) or (N, classes), not {x.shape} and"
+            f" {y.shape}"
+        )
+    count = rows * columns
+    name = _probable if y.ndim == 2 else _single
+    return images(x[:count], [name(target, classes) for target in y[:count]], columns, path)
+
+
+def _first(batches: Iterable[Any]) -> tuple[Any, ...]:
+    """The first batch, after which a DataLoader is where it was."""
+    epoch = getattr(batches, "epoch", None)
+    try:
+        batch = next(iter(batches), None)
+    except TypeError as error:
+        raise PlotError(
+            f"show_batch takes a tuple of images and targets or what yields such, not"
+            f" {type(batches).__name__}"
+        ) from error
+    if epoch is not None:
+        batches.epoch = epoch  # type: ignore[attr-defined]
+    if not isinstance(batch, tuple | list):
+        found = "none" if batch is None else type(batch).__name__
+        raise PlotError(f"show_batch takes batches of images and targets, and got {found}")
+    return tuple(batch)
+
+
+def _single(target: Any, classes: Sequence[str]) -> str:
+    if not classes:
+        return str(target) if target.dtype.kind in "biu" else f"{target:.4g}"
+    if target.dtype.kind not in "biu" or not 0 <= target < len(classes):
+        raise TargetError(
+            f"a target of {len(classes)} classes is an integer from 0 to {len(classes) - 1}, not"
+            f" {target}"
+        )
+    return str(classes[int(target)])
+
+
+def _probable(shares: Array, classes: Sequence[str]) -> str:
+    """The likeliest classes with their share, or the only one alone."""
+    if classes and len(classes) != len(shares):
+        raise ShapeError(f"targets of {len(shares)} classes need as many names, not {len(classes)}")
+    if not ((shares >= 0) & (shares <= 1)).all():
+        raise TargetError(f"the share of a class lies between 0 and 1, not {shares}")
+    largest = [int(i) for i in np.argsort(-shares, kind="stable")[:2] if shares[i] >= _SMALL]
+    return ", ".join(
+        f"{classes[i] if classes else i}"
+        + ("" if shares[i] == 1 else f" {shares[i]:.0%}".replace("%", " %"))
+        for i in largest
+    )
+
+
+def _pixels(array: Array) -> Array:
+    """Pixels in [0, 1], ``(N, H, W)`` or ``(N, H, W, 3)``."""
+    channels = array.shape[1] if array.ndim == 4 else 1
+    if array.ndim not in (3, 4) or channels not in (1, 3) or not array.size:
+        side = math.isqrt(array.shape[1]) if array.ndim == 2 else 0
+        square = side > 1 and side * side == array.shape[1]
+        hint = f"; if these are square, reshape(-1, {side}, {side}) makes them so" if square else ""
+        raise ShapeError(
+            "images are (N, H, W), or (N, C, H, W) with 1 or 3 channels and N > 0, not"
+            f" {array.shape}{hint}"
+        )
+    if array.dtype.kind not in "biuf":
+        raise PlotError(f"pixels are numbers, not {array.dtype}")
+    if not np.isfinite(array).all():
+        at = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
+        raise PlotError(f"pixel {at} of the images is {array[at]}")
+    if array.ndim == 4:
+        array = array[:, 0] if channels == 1 else np.moveaxis(array, 1, -1)
+    pixels = array / 255 if array.dtype == np.uint8 else array.astype(float)
+    low, high = pixels.min(), pixels.max()
+    if low >= 0 and high <= 1:
+        return pixels
+    return (pixels - low) / (high - low if high > low else 1)
+
+
+def _wrapped(title: str) -> str:
+    wrapped = (textwrap.fill(line, _CHARACTERS) for line in str(title).splitlines())
+    return literal("\n".join(wrapped))
+
+
+def _check_count(name: str, value: Any) -> None:
+    if not isinstance(value, int | np.integer) or value < 1:
+        raise PlotError(f"{name} must be a positive integer, not {value!r}")

@@ -1,0 +1,240 @@
+"""Numbers over the epochs or steps of training: of one run, of several, of anything recorded."""
+
+from __future__ import annotations
+
+import math
+import os
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tinygrad_edu import ShapeError, UnknownNameError
+from tinygrad_edu.graph import plain
+from viz.plots.style import (
+    COLOURS,
+    INK,
+    MUTED,
+    HistoryError,
+    PlotError,
+    dress,
+    finished,
+    legend_beside,
+    line_style,
+    literal,
+    log_if_wide,
+    new_figure,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+# The halves of a history: the prefix of their columns, the name, colour and style of their curves.
+_HALVES = {
+    "train": ("training", COLOURS[0], "-"),
+    "validation": ("validation", COLOURS[1], "--"),
+}
+
+# Up to how many points a line has a marker at each.
+_FEW = 25
+
+
+def curves(
+    history: Sequence[Mapping[str, Any]], path: str | os.PathLike[str] | None = None
+) -> Figure:
+    """Loss, metrics and learning rate over the epochs, for training and validation.
+
+    Args:
+        history: a row per epoch with ``epoch`` (by default counted from 1) and any of
+            ``train_loss``, ``validation_loss`` and the same of any metric: ``train_accuracy``
+            (between 0 and 1), ``validation_r2`` and so on; and ``learning_rate``. The epoch of the
+            lowest validation loss is marked.
+        path: also write the figure there; see ``save``.
+
+    Returns:
+        A figure with a panel for the loss, one for each metric that was measured, and one for the
+        learning rate if it changed.
+
+    Raises:
+        HistoryError: no row has a loss or a metric, or one is no number.
+        MissingExtraError: matplotlib is not installed.
+    """
+    rows = _rows(history, "the history")
+    keys = [
+        key
+        for key in dict.fromkeys(key for row in rows for key in row)
+        if _half(key) in _HALVES and any(_measure(row, key) is not None for row in rows)
+    ]
+    quantities = sorted(dict.fromkeys(map(_quantity, keys)), key=lambda name: name != "loss")
+    if not quantities:
+        raise HistoryError(
+            "a history needs rows with any of train_loss, validation_loss, train_accuracy,"
+            " validation_accuracy, or train_ and validation_ with the name of another metric"
+        )
+    epochs = _epochs(rows)
+    losses = [_measure(row, "validation_loss") for row in rows]
+    best = min(
+        (pair for pair in zip(losses, epochs, strict=True) if pair[0] is not None), default=None
+    )
+    rates = [_measure(row, "learning_rate") for row in rows]
+    panels = [*quantities, "learning_rate"] if len({*rates} - {None}) > 1 else quantities
+    # Three in a row fit into a report; two may be wider.
+    columns = min(len(panels), 3)
+    height = math.ceil(len(panels) / columns)
+    figure = new_figure((4.6 if columns < 3 else 3.4) * columns, 3.6 * height)
+    for i, panel in enumerate(panels, 1):
+        axes = figure.add_subplot(height, columns, i)
+        dress(axes, literal(panel.replace("_", " ")))
+        _count_along(axes, "epoch")
+        for half, (name, colour, style) in _HALVES.items():
+            key = f"{half}_{panel}"
+            if key in keys:
+                values = [_measure(row, key) for row in rows]
+                _line(axes, epochs, values, color=colour, linestyle=style, label=name)
+        if panel == "learning_rate":
+            _line(axes, epochs, rates, color=INK)
+            log_if_wide(axes, [rate for rate in rates if rate is not None])
+        if best is not None:
+            name = f"best epoch: {best[1]}"
+            axes.axvline(best[1], color=MUTED, linewidth=1, linestyle=":", zorder=0, label=name)
+        if panel == "accuracy" or panel.startswith("top_"):
+            axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.4g} %")
+        if panel != "learning_rate":
+            axes.legend(frameon=False, labelcolor=INK)
+    return finished(figure, path)
+
+
+def overlaid_curves(
+    histories: Mapping[str, Sequence[Mapping[str, float]]],
+    quantity: str = "validation_loss",
+    path: str | os.PathLike[str] | None = None,
+) -> Figure:
+    """One quantity of several runs over the epochs, a line for each run.
+
+    Args:
+        histories: by the name of the run, its history as ``curves`` takes it.
+        quantity: the column of the histories. Its axis is logarithmic if it spans more than a
+            factor of 100.
+        path: also write the figure there; see ``save``.
+
+    Raises:
+        HistoryError: there are no runs, one has no rows, or a value is no number.
+        UnknownNameError: a run has no such quantity.
+        MissingExtraError: matplotlib is not installed.
+    """
+    if not histories:
+        raise HistoryError("overlaid_curves takes the history of one run or more, not of none")
+    drawn: dict[str, tuple[list[Any], list[float | None]]] = {}
+    for name, history in histories.items():
+        rows = _rows(history, f"the history of run {name!r}")
+        if not rows:
+            raise HistoryError(f"the history of run {name!r} has no rows")
+        known = dict.fromkeys(key for row in rows for key in row)
+        if quantity not in known:
+            raise UnknownNameError(f"quantity of run {name!r}", quantity, known)
+        drawn[name] = _epochs(rows), [_measure(row, quantity) for row in rows]
+    return _overlaid(drawn, "epoch", quantity.replace("_", " "), path)
+
+
+def lines(
+    series: Mapping[str, ArrayLike],
+    xlabel: str,
+    ylabel: str,
+    path: str | os.PathLike[str] | None = None,
+) -> Figure:
+    """Numbers that were recorded one after another, a line for each series.
+
+    Args:
+        series: by name, the numbers ``(n,)`` from step 1 on; n may differ. Where one is nan or
+            infinite, its line has a gap.
+        xlabel: what the steps are.
+        ylabel: what the numbers are. Their axis is logarithmic if they span more than a factor of
+            100.
+        path: also write the figure there; see ``save``.
+
+    Raises:
+        PlotError: there are no series, or one holds no numbers.
+        ShapeError: a series is no vector, or empty.
+        MissingExtraError: matplotlib is not installed.
+    """
+    if not series:
+        raise PlotError("lines takes one series of numbers or more, not none")
+    drawn: dict[str, tuple[list[Any], list[float | None]]] = {}
+    for name, numbers in series.items():
+        values = np.asarray(plain(numbers))
+        if values.ndim != 1 or not len(values):
+            raise ShapeError(f"series {name!r} takes numbers (n,), n > 0, not {values.shape}")
+        if values.dtype.kind not in "biuf":
+            raise PlotError(f"series {name!r} holds {values.dtype}, not numbers")
+        steps = list(range(1, len(values) + 1))
+        drawn[name] = steps, [x if math.isfinite(x) else None for x in values.tolist()]
+    return _overlaid(drawn, xlabel, ylabel, path)
+
+
+def _overlaid(
+    drawn: Mapping[str, tuple[list[Any], list[float | None]]],
+    xlabel: str,
+    ylabel: str,
+    path: str | os.PathLike[str] | None,
+) -> Figure:
+    names = [textwrap.fill(literal(name), 28) for name in drawn]
+    height = sum(1 + name.count("\n") for name in names)
+    figure = new_figure(8.2, max(3.6, 0.5 + 0.2 * height))
+    axes = figure.subplots()
+    dress(axes, literal(ylabel))
+    _count_along(axes, literal(xlabel))
+    handles = [
+        _line(axes, places, values, **line_style(i))
+        for i, (places, values) in enumerate(drawn.values())
+    ]
+    log_if_wide(axes, [x for _, values in drawn.values() for x in values if x is not None])
+    legend_beside(figure, handles, names)
+    return finished(figure, path)
+
+
+def _rows(history: Sequence[Mapping[str, Any]], what: str) -> list[Mapping[str, Any]]:
+    rows = list(history)
+    for row in rows:
+        if not isinstance(row, Mapping):
+            raise HistoryError(f"{what} takes a mapping per epoch, not {row!r}")
+    return rows
+
+
+def _epochs(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    return [row.get("epoch", i) for i, row in enumerate(rows, 1)]
+
+
+def _half(key: str) -> str:
+    return key.partition("_")[0]
+
+
+def _quantity(key: str) -> str:
+    return key.partition("_")[2]
+
+
+def _measure(row: Mapping[str, Any], key: str) -> float | None:
+    """A finite number from a row; ``None`` where it was not measured or has diverged."""
+    value = row.get(key)
+    try:
+        return float(value) if value is not None and math.isfinite(value) else None
+    except TypeError as error:
+        raise HistoryError(f"the {key} of a history is {value!r}, which is no number") from error
+
+
+def _line(axes: Axes, places: list[Any], values: list[float | None], **style: Any) -> Line2D:
+    gaps = [math.nan if value is None else value for value in values]
+    marker = "o" if len(values) < _FEW else ""
+    (line,) = axes.plot(places, gaps, marker=marker, markersize=3.5, **style)
+    return line
+
+
+def _count_along(axes: Axes, name: str) -> None:
+    """An x axis of whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel(name, color=MUTED)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

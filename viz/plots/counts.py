@@ -11,30 +11,37 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinygrad_edu import ShapeError
-from tinygrad_edu.graph import plain
 from viz.plots.style import (
     COLOURS,
     INK,
     MUTED,
+    Array,
     PlotError,
     dress,
     finished,
+    in_percent,
     legend_beside,
     line_style,
     literal,
     new_figure,
+    numbers,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Array = np.ndarray[Any, Any]
-
 # In inches: how large a cell of a confusion matrix is, and all of them together at most.
 _CELL, _SIDE = 0.5, 7.5
 # In points: the largest size of text in a cell or by its side, and the smallest worth reading.
 _LARGEST, _SMALLEST = 10.0, 5.0
+# How wide a digit is, as a share of the size of its text.
+_DIGIT = 0.6
+# The luminance at which white text and ours stand out as much as each other.
+_MIDDLE = 0.2
+
+# The shares named beside a confusion matrix, whose colours change fastest where they are small.
+_TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
 
 # How many bins to sort raw numbers into.
 _BINS = 60
@@ -48,7 +55,7 @@ def confusion_matrix(
     """How often a class was taken for another: a row for each true class.
 
     Each cell has the colour of its share of its row, so that the diagonal shows the recall of every
-    class. The count stands in it, where there is space for it; a count of 0 is left out.
+    class. The count stands in it where there is space; a count of 0 is left out.
 
     Args:
         matrix: counts ``(C, C)``; rows are the true classes, columns the predicted ones.
@@ -60,7 +67,7 @@ def confusion_matrix(
         PlotError: a count is negative, nan or infinite.
         ShapeError: the matrix is not square, or there are not as many classes.
     """
-    counts = np.asarray(plain(matrix))
+    counts = numbers("a confusion matrix", matrix)
     n = len(counts) if counts.ndim else 0
     if counts.shape != (n, n) or not n:
         raise ShapeError(f"a confusion matrix is (C, C), C > 0, not {counts.shape}")
@@ -68,7 +75,7 @@ def confusion_matrix(
         raise ShapeError(
             f"a confusion matrix of {n} classes needs as many names, not {len(classes)}"
         )
-    if counts.dtype.kind not in "biuf" or not (np.isfinite(counts) & (counts >= 0)).all():
+    if not (np.isfinite(counts) & (counts >= 0)).all():
         raise PlotError("a confusion matrix holds counts, which are finite and not negative")
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros((n, n)), where=totals > 0)
@@ -78,18 +85,17 @@ def confusion_matrix(
     axes = figure.subplots()
     dress(axes, "")
     axes.grid(visible=False)
-    axes.spines["bottom"].set_visible(False)
-    from matplotlib.colors import LinearSegmentedColormap
+    axes.spines[:].set_visible(True)
+    from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 
     tints = LinearSegmentedColormap.from_list(
         "share", ["#ffffff", "#86bdea", COLOURS[0], "#00304d"]
     )
-    image = axes.imshow(shares, cmap=tints, vmin=0, vmax=1, interpolation="none")
+    image = axes.imshow(shares, cmap=tints, norm=PowerNorm(0.5, 0, 1), interpolation="none")
     _name_classes(axes, [literal(name) for name in classes], n, cell)
-    _write_counts(axes, counts, shares, cell)
-    bar = figure.colorbar(
-        image, ax=axes, shrink=0.8, format=lambda share, _: f"{100 * share:.0f} %"
-    )
+    _write_counts(axes, counts, image.to_rgba(shares), cell)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, ticks=_TICKS)
+    in_percent(bar.ax.yaxis)
     bar.set_label("share of the true class", color=MUTED)
     bar.ax.tick_params(colors=MUTED, labelsize=9, length=0)
     bar.outline.set_visible(False)
@@ -120,26 +126,27 @@ def histograms(
     """
     if not groups:
         raise PlotError("histograms takes one group of numbers or more, not none")
-    raw = {name: _numbers(name, x) for name, x in groups.items() if not isinstance(x, tuple)}
-    finite = {name: x[np.isfinite(x)] for name, x in raw.items()}
-    shared = np.histogram_bin_edges(np.concatenate([*finite.values(), []]), _BINS)
-    drawn: dict[str, tuple[Array, Array]] = {}
+    raw = {name: _entries(name, x) for name, x in groups.items() if not isinstance(x, tuple)}
+    shared = _edges([x[np.isfinite(x)] for x in raw.values()])
+    drawn: list[tuple[Array, Array]] = []
+    names: list[str] = []
     for name, group in groups.items():
         if isinstance(group, tuple):
-            drawn[name] = _checked(name, group)
+            drawn.append(_binned(name, group))
+            names.append(name)
         else:
-            drawn[name] = np.histogram(finite[name], shared)
-            lost = raw[name].size - finite[name].size
-            if lost:
-                drawn[f"{name} ({lost} not finite)"] = drawn.pop(name)
-    widths = np.concatenate([np.diff(edges) for _, edges in drawn.values()])
+            finite = raw[name][np.isfinite(raw[name])]
+            lost = raw[name].size - finite.size
+            drawn.append(np.histogram(finite, shared))
+            names.append(f"{name} ({lost} not finite)" if lost else name)
+    widths = np.concatenate([np.diff(edges) for _, edges in drawn])
     alike = np.allclose(widths, widths[0], rtol=1e-3, atol=0)
     figure = new_figure(8.2, 3.6)
     axes = figure.subplots()
     dress(axes, "share of the numbers" if alike else "density")
     axes.set_xlabel("value", color=MUTED)
     handles: list[Any] = []
-    for i, (counts, edges) in enumerate(drawn.values()):
+    for i, (counts, edges) in enumerate(drawn):
         heights = counts / (counts.sum() or 1)
         if not alike:
             heights = heights / np.diff(edges)
@@ -152,67 +159,87 @@ def histograms(
         )
     axes.set_ylim(bottom=0)
     if alike:
-        axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.4g} %")
-    legend_beside(figure, handles, [textwrap.fill(literal(name), 28) for name in drawn])
+        in_percent(axes.yaxis)
+    legend_beside(figure, handles, [textwrap.fill(literal(name), 28) for name in names])
     return finished(figure, path)
 
 
 def _name_classes(axes: Axes, names: Sequence[str], n: int, cell: float) -> None:
-    """The names along both sides; of numbers too close to be read, only some."""
-    size = min(_LARGEST, 0.9 * cell)
-    step = 1 if names or size >= _SMALLEST else 10
+    """Name the classes along both sides; where there are too many to read, some of them."""
+    step = 1
+    while step * cell < (_SMALLEST if names else _LARGEST):
+        step *= 10
     places = range(0, n, step)
-    labels = names or [str(i) for i in places]
-    longest = max(map(len, labels)) * 0.6 * max(size, _SMALLEST)
-    size = max(size, _SMALLEST) if step == 1 else _LARGEST
-    axes.set_xticks(places, labels, fontsize=size, rotation=90 if longest > cell * step else 0)
+    labels = [names[i] if names else str(i) for i in places]
+    size = min(_LARGEST, max(_SMALLEST, 0.85 * step * cell))
+    upright = _DIGIT * size * max(map(len, labels)) > step * cell
+    axes.set_xticks(places, labels, fontsize=size, rotation=90 if upright else 0)
     axes.set_yticks(places, labels, fontsize=size)
     axes.set_xlabel("predicted class", color=MUTED)
     axes.set_ylabel("true class", color=MUTED)
 
 
-def _write_counts(axes: Axes, counts: Array, shares: Array, cell: float) -> None:
-    texts = [[f"{count:.4g}" if count % 1 else f"{count:.0f}" for count in row] for row in counts]
-    # A digit is about 0.6 of its size wide.
-    size = min(_LARGEST, 0.9 * cell / (0.6 * max(len(text) for row in texts for text in row)))
+def _write_counts(axes: Axes, counts: Array, colours: Array, cell: float) -> None:
+    """Write each count into its cell, white on dark colours ``(C, C, 4)``."""
+    texts = {
+        place: f"{count:.4g}" if count % 1 else f"{count:.0f}"
+        for place, count in np.ndenumerate(counts)
+        if count
+    }
+    longest = max(map(len, texts.values()), default=1)
+    size = min(_LARGEST, 0.9 * cell / (_DIGIT * longest))
     if size < _SMALLEST:
         return
-    for (row, column), share in np.ndenumerate(shares):
-        if counts[row, column]:
-            colour = "white" if share > 0.5 else INK
-            axes.text(
-                column,
-                row,
-                texts[row][column],
-                ha="center",
-                va="center",
-                color=colour,
-                fontsize=size,
-            )
+    for (row, column), text in texts.items():
+        dark = _luminance(colours[row, column, :3]) < _MIDDLE
+        axes.text(
+            column,
+            row,
+            text,
+            ha="center",
+            va="center",
+            color="white" if dark else INK,
+            fontsize=size,
+        )
 
 
-def _numbers(name: str, group: ArrayLike) -> Array:
-    numbers = np.asarray(plain(group))
-    if numbers.dtype.kind not in "biuf" or not numbers.size:
-        raise PlotError(f"group {name!r} takes numbers, not {numbers.size} of {numbers.dtype}")
-    return numbers.ravel().astype(float)
+def _luminance(rgb: Array) -> float:
+    """How light a colour is, from 0 to 1. Source: WCAG 2.1, "relative luminance"."""
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
-def _checked(name: str, group: tuple[Any, ...]) -> tuple[Array, Array]:
+def _entries(name: str, group: ArrayLike) -> Array:
+    entries = numbers(f"group {name!r}", group)
+    if not entries.size:
+        raise PlotError(f"group {name!r} has no numbers")
+    return entries.ravel().astype(float)
+
+
+def _edges(groups: Sequence[Array]) -> Array:
+    """The ends of bins that hold every number of every group."""
+    together = np.concatenate([*groups, []])
+    with np.errstate(over="ignore"):
+        try:
+            return np.histogram_bin_edges(together, _BINS)
+        except ValueError as error:
+            raise PlotError(
+                f"no {_BINS} bins hold the numbers from {together.min()} to {together.max()}"
+            ) from error
+
+
+def _binned(name: str, group: tuple[Any, ...]) -> tuple[Array, Array]:
     """Counts and the ends of their bins, which are as they must be."""
-    arrays = [np.asarray(plain(part)) for part in group]
+    arrays = [numbers(f"group {name!r}", part) for part in group]
     shapes = [array.shape for array in arrays]
-    if (
-        len(arrays) != 2
-        or arrays[0].ndim != 1
-        or shapes[1] != (len(arrays[0]) + 1,)
-        or not shapes[0]
-    ):
+    if len(arrays) != 2 or arrays[0].ndim != 1 or shapes[1] != (arrays[0].size + 1,):
         raise ShapeError(
             f"group {name!r}, a tuple, takes counts (n,) and the ends of their bins (n + 1,), not"
             f" {', '.join(map(str, shapes))}"
         )
     counts, edges = arrays
-    if not (counts >= 0).all() or not (np.diff(edges) > 0).all():
-        raise PlotError(f"the counts of group {name!r} are negative, or its bins do not rise")
+    if not (np.isfinite(counts) & (counts >= 0)).all():
+        raise PlotError(f"a count of group {name!r} is negative, nan or infinite")
+    if not counts.size or not np.isfinite(edges).all() or not (np.diff(edges) > 0).all():
+        raise PlotError(f"the bins of group {name!r} are none, or their ends do not rise")
     return counts, edges

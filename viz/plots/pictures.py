@@ -13,12 +13,10 @@ from numpy.typing import ArrayLike
 
 from tinygrad_edu import ShapeError, TargetError
 from tinygrad_edu.graph import plain
-from viz.plots.style import INK, PlotError, finished, literal, new_figure
+from viz.plots.style import INK, Array, PlotError, finished, literal, new_figure, numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Array = np.ndarray[Any, Any]
 
 # In inches: how wide an image is, the space between images, the height of a line of a title.
 _SIDE, _GAP, _LINE = 1.05, 0.1, 0.15
@@ -49,7 +47,7 @@ def images(
         PlotError: a pixel is nan, infinite or no number, or ``columns`` not a positive integer.
         ShapeError: the images have other shapes, or there are not as many titles.
     """
-    shown = _pixels(np.asarray(plain(images)))
+    shown = _pixels(numbers("images", images))
     _check_count("columns", columns)
     if len(titles) not in (0, len(shown)):
         raise ShapeError(f"{len(shown)} images need as many titles, not {len(titles)}")
@@ -139,8 +137,8 @@ def _first(batches: Iterable[Any]) -> tuple[Any, ...]:
 
 def _single(target: Any, classes: Sequence[str]) -> str:
     if not classes:
-        return str(target) if target.dtype.kind in "biu" else f"{target:.4g}"
-    if target.dtype.kind not in "biu" or not 0 <= target < len(classes):
+        return f"{target:.4g}" if isinstance(target, np.floating) else str(target)
+    if not isinstance(target, np.integer | np.bool) or not 0 <= target < len(classes):
         raise TargetError(
             f"a target of {len(classes)} classes is an integer from 0 to {len(classes) - 1}, not"
             f" {target}"
@@ -149,17 +147,21 @@ def _single(target: Any, classes: Sequence[str]) -> str:
 
 
 def _probable(shares: Array, classes: Sequence[str]) -> str:
-    """The likeliest classes with their share, or the only one alone."""
+    """The likeliest classes with their share, or a certain one alone."""
     if classes and len(classes) != len(shares):
         raise ShapeError(f"targets of {len(shares)} classes need as many names, not {len(classes)}")
-    if not ((shares >= 0) & (shares <= 1)).all():
-        raise TargetError(f"the share of a class lies between 0 and 1, not {shares}")
-    largest = [int(i) for i in np.argsort(-shares, kind="stable")[:2] if shares[i] >= _SMALL]
+    if shares.dtype.kind not in "biuf" or not ((shares >= 0) & (shares <= 1)).all():
+        raise TargetError(f"the share of a class is a number from 0 to 1, not {shares}")
+    first, second = map(int, np.argsort(-shares.astype(float), kind="stable")[:2])
+    likeliest = [first, second] if shares[second] >= _SMALL else [first]
     return ", ".join(
-        f"{classes[i] if classes else i}"
-        + ("" if shares[i] == 1 else f" {shares[i]:.0%}".replace("%", " %"))
-        for i in largest
+        _with_share(classes[i] if classes else i, round(100 * float(shares[i]))) for i in likeliest
     )
+
+
+def _with_share(name: object, percent: int) -> str:
+    # A space at which no line is broken.
+    return str(name) if percent == 100 else f"{name}\N{NO-BREAK SPACE}{percent}\N{NO-BREAK SPACE}%"
 
 
 def _pixels(array: Array) -> Array:
@@ -173,8 +175,6 @@ def _pixels(array: Array) -> Array:
             "images are (N, H, W), or (N, C, H, W) with 1 or 3 channels and N > 0, not"
             f" {array.shape}{hint}"
         )
-    if array.dtype.kind not in "biuf":
-        raise PlotError(f"pixels are numbers, not {array.dtype}")
     if not np.isfinite(array).all():
         at = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
         raise PlotError(f"pixel {at} of the images is {array[at]}")

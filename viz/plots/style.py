@@ -8,13 +8,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_edu import MissingExtraError, TinygradError, UnknownNameError
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tinygrad_edu import MissingExtraError, ShapeError, TinygradError, UnknownNameError
 from tinygrad_edu.files import write
+from tinygrad_edu.graph import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
+
+Array = np.ndarray[Any, Any]
 
 # Okabe and Ito's colours, which colour-blind people can tell apart. The first two also differ in
 # lightness, and every class of points has a marker of its own.
@@ -82,7 +89,7 @@ def dress(axes: Axes, title: str) -> None:
     axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK)
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=MUTED, labelsize=9, length=0)
+    axes.tick_params(which="both", colors=MUTED, labelsize=9, length=0)
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_visible(side == "bottom")
         axes.spines[side].set_color(GRID)
@@ -113,6 +120,27 @@ def legend_beside(figure: Figure, handles: Sequence[Line2D], names: Sequence[str
         fontsize=9,
         handlelength=2.6,
     )
+
+
+def in_percent(axis: Axis) -> None:
+    """Label shares in [0, 1] along an axis as percentages."""
+    axis.set_major_formatter(lambda share, _: f"{100 * share:.4g} %")
+
+
+def numbers(what: str, given: ArrayLike) -> Array:
+    """Numbers as an array.
+
+    Raises:
+        PlotError: they are no numbers.
+        ShapeError: they fill no array.
+    """
+    try:
+        array = np.asarray(plain(given))
+    except ValueError as error:
+        raise ShapeError(f"{what} takes an array of numbers: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise PlotError(f"{what} takes numbers, not {array.dtype}")
+    return array
 
 
 def literal(name: object) -> str:

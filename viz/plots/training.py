@@ -8,11 +8,9 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from tinygrad_edu import ShapeError, UnknownNameError
-from tinygrad_edu.graph import plain
 from viz.plots.style import (
     COLOURS,
     INK,
@@ -21,11 +19,13 @@ from viz.plots.style import (
     PlotError,
     dress,
     finished,
+    in_percent,
     legend_beside,
     line_style,
     literal,
     log_if_wide,
     new_figure,
+    numbers,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ _HALVES = {
 
 # Up to how many points a line has a marker at each.
 _FEW = 25
+# From how many points on a line is thin.
+_MANY = 200
 
 
 def curves(
@@ -82,8 +84,8 @@ def curves(
     )
     rates = [_measure(row, "learning_rate") for row in rows]
     panels = [*quantities, "learning_rate"] if len({*rates} - {None}) > 1 else quantities
-    # Three in a row fit into a report; two may be wider.
-    columns = min(len(panels), 3)
+    # Three in a row fit into a report; one or two may be wider.
+    columns = 2 if len(panels) == 4 else min(len(panels), 3)
     height = math.ceil(len(panels) / columns)
     figure = new_figure((4.6 if columns < 3 else 3.4) * columns, 3.6 * height)
     for i, panel in enumerate(panels, 1):
@@ -94,15 +96,15 @@ def curves(
             key = f"{half}_{panel}"
             if key in keys:
                 values = [_measure(row, key) for row in rows]
-                _line(axes, epochs, values, color=colour, linestyle=style, label=name)
+                _marked(axes, epochs, values, color=colour, linestyle=style, label=name)
         if panel == "learning_rate":
-            _line(axes, epochs, rates, color=INK)
+            _marked(axes, epochs, rates, color=INK)
             log_if_wide(axes, [rate for rate in rates if rate is not None])
         if best is not None:
             name = f"best epoch: {best[1]}"
             axes.axvline(best[1], color=MUTED, linewidth=1, linestyle=":", zorder=0, label=name)
-        if panel == "accuracy" or panel.startswith("top_"):
-            axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.4g} %")
+        if _is_share(panel):
+            in_percent(axes.yaxis)
         if panel != "learning_rate":
             axes.legend(frameon=False, labelcolor=INK)
     return finished(figure, path)
@@ -137,7 +139,10 @@ def overlaid_curves(
         if quantity not in known:
             raise UnknownNameError(f"quantity of run {name!r}", quantity, known)
         drawn[name] = _epochs(rows), [_measure(row, quantity) for row in rows]
-    return _overlaid(drawn, "epoch", quantity.replace("_", " "), path)
+    figure = _overlaid(drawn, "epoch", quantity.replace("_", " "))
+    if _is_share(_quantity(quantity)):
+        in_percent(figure.axes[0].yaxis)
+    return finished(figure, path)
 
 
 def lines(
@@ -164,36 +169,37 @@ def lines(
     if not series:
         raise PlotError("lines takes one series of numbers or more, not none")
     drawn: dict[str, tuple[list[Any], list[float | None]]] = {}
-    for name, numbers in series.items():
-        values = np.asarray(plain(numbers))
+    for name, given in series.items():
+        values = numbers(f"series {name!r}", given)
         if values.ndim != 1 or not len(values):
             raise ShapeError(f"series {name!r} takes numbers (n,), n > 0, not {values.shape}")
-        if values.dtype.kind not in "biuf":
-            raise PlotError(f"series {name!r} holds {values.dtype}, not numbers")
         steps = list(range(1, len(values) + 1))
         drawn[name] = steps, [x if math.isfinite(x) else None for x in values.tolist()]
-    return _overlaid(drawn, xlabel, ylabel, path)
+    return finished(_overlaid(drawn, xlabel, ylabel), path)
 
 
 def _overlaid(
     drawn: Mapping[str, tuple[list[Any], list[float | None]]],
     xlabel: str,
     ylabel: str,
-    path: str | os.PathLike[str] | None,
 ) -> Figure:
-    names = [textwrap.fill(literal(name), 28) for name in drawn]
+    names = [
+        name if any(x is not None for x in values) else f"{name} (nowhere finite)"
+        for name, (_, values) in drawn.items()
+    ]
+    names = [textwrap.fill(literal(name), 28) for name in names]
     height = sum(1 + name.count("\n") for name in names)
     figure = new_figure(8.2, max(3.6, 0.5 + 0.2 * height))
     axes = figure.subplots()
     dress(axes, literal(ylabel))
     _count_along(axes, literal(xlabel))
     handles = [
-        _line(axes, places, values, **line_style(i))
+        _line(axes, places, values, linewidth=_width(len(values)), **line_style(i))
         for i, (places, values) in enumerate(drawn.values())
     ]
     log_if_wide(axes, [x for _, values in drawn.values() for x in values if x is not None])
     legend_beside(figure, handles, names)
-    return finished(figure, path)
+    return figure
 
 
 def _rows(history: Sequence[Mapping[str, Any]], what: str) -> list[Mapping[str, Any]]:
@@ -227,9 +233,24 @@ def _measure(row: Mapping[str, Any], key: str) -> float | None:
 
 def _line(axes: Axes, places: list[Any], values: list[float | None], **style: Any) -> Line2D:
     gaps = [math.nan if value is None else value for value in values]
-    marker = "o" if len(values) < _FEW else ""
-    (line,) = axes.plot(places, gaps, marker=marker, markersize=3.5, **style)
+    # A point alone makes no line.
+    style.setdefault("marker", "" if sum(value is not None for value in values) > 1 else "o")
+    (line,) = axes.plot(places, gaps, markersize=3.5, **style)
     return line
+
+
+def _marked(axes: Axes, places: list[Any], values: list[float | None], **style: Any) -> None:
+    """A line with a marker at every point, as long as there are few."""
+    _line(axes, places, values, marker="o" if len(values) < _FEW else "", **style)
+
+
+def _width(points: int) -> float:
+    """Of a line, in points; noise over many steps is a thin one."""
+    return 1.6 if points < _MANY else 0.8
+
+
+def _is_share(quantity: str) -> bool:
+    return quantity == "accuracy" or quantity.startswith("top_")
 
 
 def _count_along(axes: Axes, name: str) -> None:

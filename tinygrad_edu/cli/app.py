@@ -1,4 +1,4 @@
-"""The commands: demo, train, draw, neurons, check and isolate."""
+"""The commands: demo, draw, neurons, check and isolate; and those of other files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ import viz
 from tinygrad_edu.cli import check as checking
 from tinygrad_edu.cli import expression as expressions
 from tinygrad_edu.cli import isolate as isolating
-from tinygrad_edu.cli import lab, objects, run, scalar
+from tinygrad_edu.cli import lab, objects, run, scalar, training
+from tinygrad_edu.cli.pages import scalar_sections, write_report
+from tinygrad_edu.cli.settings import Settings, prepare
+from tinygrad_edu.cli.training import ACTIVATIONS, Out, Seed, print_files, print_result, widths
 from tinygrad_edu.files import write
 
 app = typer.Typer(
@@ -28,11 +31,8 @@ app = typer.Typer(
 )
 app.add_typer(lab.app, name="lab")
 
-DEFAULTS = run.Settings()
-ACTIVATIONS = ", ".join(nn.ACTIVATIONS)
+app.add_typer(training.app)
 
-Out = Annotated[Path, typer.Option("--out", "-o", help="Where the run's own folder is made.")]
-Seed = Annotated[int, typer.Option(min=0, help="The same seed repeats the run bit for bit.")]
 Activation = Annotated[str, typer.Option("--activation", "-a", help=f"One of {ACTIVATIONS}.")]
 
 
@@ -50,13 +50,14 @@ def tinygrad_edu(
 def demo(
     out: Out = Path("runs"),
     seed: Seed = 0,
-    epochs: Annotated[int, typer.Option(min=1, help="At most; on the digits.")] = DEFAULTS.epochs,
+    epochs: Annotated[int, typer.Option(min=1, help="At most; on the digits.")] = 60,
     steps: Annotated[int, typer.Option(min=1, help="Of the scalar network.")] = 30,
 ) -> None:
     """Learn real handwritten digits, draw the graph that taught it, and report in one page."""
     console = Console()
     console.print("[bold]1. A network of Tensors learns handwritten digits")
-    result = run.train_classifier("digits", run.Settings(epochs=epochs, seed=seed), out, console)
+    prepared = prepare(Settings("digits", epochs=epochs, seed=seed))
+    result = run.train(prepared, run.run_folder(out), console)
     print_result(console, result)
 
     console.print("\n[bold]2. A network of Values, one number at a time, learns two moons")
@@ -66,10 +67,10 @@ def demo(
 
     console.print("\n[bold]3. Pictures of what happened")
     with console.status("drawing"):
-        files = run.write_report(
+        files = write_report(
             result,
             "Learning to read digits, and how",
-            run.scalar_sections(result.folder, model, samples),
+            scalar_sections(result.folder, model, samples),
         )
     print_files(console, files)
     console.print(
@@ -79,59 +80,6 @@ def demo(
         "  tinygrad-edu train moons --hidden 16,16 --activation tanh",
         highlight=False,
     )
-
-
-@app.command()
-def train(
-    dataset: Annotated[
-        str, typer.Argument(help=f"One of {', '.join(nn.data.DATASETS)}.", show_default=False)
-    ],
-    hidden: Annotated[
-        str, typer.Option(help="The width of each hidden layer; '' for none.")
-    ] = ",".join(map(str, DEFAULTS.hidden)),
-    activation: Activation = DEFAULTS.activation,
-    dropout: Annotated[float, typer.Option(help="In [0, 1].")] = DEFAULTS.dropout,
-    optimizer: Annotated[
-        str, typer.Option(help=f"One of {', '.join(run.OPTIMIZERS)}.")
-    ] = DEFAULTS.optimizer,
-    lr: Annotated[float, typer.Option(help="The learning rate.")] = DEFAULTS.lr,
-    weight_decay: Annotated[
-        float, typer.Option(help="Pulls the weights towards 0.")
-    ] = DEFAULTS.weight_decay,
-    batch_size: Annotated[int, typer.Option(help="Samples per step.")] = DEFAULTS.batch_size,
-    epochs: Annotated[int, typer.Option(min=1, help="At most.")] = DEFAULTS.epochs,
-    patience: Annotated[
-        int, typer.Option(help="Epochs without a lower validation loss before it stops.")
-    ] = DEFAULTS.patience,
-    held_out: Annotated[
-        float, typer.Option(help="The share of samples kept for the final test.")
-    ] = DEFAULTS.held_out,
-    seed: Seed = DEFAULTS.seed,
-    out: Out = Path("runs"),
-) -> None:
-    """Train a network on a data set, and write its curves, pictures, weights and a report.
-
-    For example: tinygrad-edu train moons --hidden 16,16 --activation tanh --epochs 100
-    """
-    console = Console()
-    settings = run.Settings(
-        hidden=widths(hidden),
-        activation=activation,
-        dropout=dropout,
-        optimizer=optimizer,
-        lr=lr,
-        weight_decay=weight_decay,
-        batch_size=batch_size,
-        epochs=epochs,
-        patience=patience,
-        held_out=held_out,
-        seed=seed,
-    )
-    result = run.train_classifier(dataset, settings, out, console)
-    print_result(console, result)
-    with console.status("drawing"):
-        files = run.write_report(result, f"A network learns {dataset}")
-    print_files(console, files)
 
 
 @app.command(no_args_is_help=True)
@@ -306,23 +254,6 @@ def isolate(
     raise typer.Exit(1)
 
 
-def widths(text: str) -> list[int]:
-    """The widths in ``"64,32"``.
-
-    Raises:
-        ConfigurationError: one is not a positive integer.
-    """
-    try:
-        sizes = [int(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        sizes = [0]
-    if any(size < 1 for size in sizes):
-        raise nn.ConfigurationError(
-            f"hidden widths are positive integers such as 64,32, not {text!r}"
-        )
-    return sizes
-
-
 def train_values(console: Console, model: nn.MLP, samples: nn.data.Dataset, steps: int) -> None:
     """Train the scalar tier under a progress bar."""
     columns = (
@@ -339,18 +270,3 @@ def train_values(console: Console, model: nn.MLP, samples: nn.data.Dataset, step
             progress.update(task, completed=step, status=status)
 
         scalar.train_scalar(model, samples, steps, report=show)
-
-
-def print_result(console: Console, result: run.Result) -> None:
-    """What a run came to, in one line."""
-    console.print(
-        f"{result.accuracy:.2%} of {len(result.held_out):,} held-out samples right, with the"
-        f" weights of epoch {result.best_epoch}, after {result.seconds:.1f} s",
-        highlight=False,
-    )
-
-
-def print_files(console: Console, files: list[Path]) -> None:
-    """The files of a run, a line each."""
-    for path in files:
-        console.print(f"  {path}", markup=False, highlight=False, soft_wrap=True)

@@ -4,23 +4,16 @@ import csv
 import re
 import subprocess
 import sys
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from safetensors.numpy import load_file
 
 import nn
+from tests.tinygrad_edu.cli.command import tinygrad_edu
 from tinygrad_edu.cli import scalar
 
 SVG = "{http://www.w3.org/2000/svg}"
-COMMAND = Path(sys.executable).with_name("tinygrad-edu")
-
-
-def tinygrad_edu(*arguments, cwd):
-    return subprocess.run(
-        [COMMAND, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=120
-    )
 
 
 def words(svg):
@@ -48,9 +41,12 @@ def test_the_demo_reads_at_least_97_percent_of_held_out_digits(demo):
 def test_the_demo_writes_the_files_it_names_and_says_what_to_try_next(demo):
     output, folder = demo
     names = {
+        "checkpoint.safetensors",
+        "confusion.svg",
         "curves.svg",
         "decision_boundary.svg",
         "metrics.csv",
+        "mistakes.svg",
         "model.safetensors",
         "model.svg",
         "neuron.svg",
@@ -72,7 +68,7 @@ def test_the_demos_metrics_are_of_a_network_that_learned(demo):
 def test_the_demos_weights_are_those_of_its_model_and_read_digits(demo):
     path = demo[1] / "model.safetensors"
     assert set(load_file(path)) == {f"linear{i}.{p}" for i in (1, 2, 3) for p in ("weight", "bias")}
-    model = nn.zoo.feedforward([64, 128, 64, 10], dropout=0.2)
+    model = nn.zoo.feedforward([(1, 8, 8), 128, 64, 10], dropout=0.2)
     nn.training.load_weights(model, path)
     assert nn.training.evaluate(model, nn.data.digits())["accuracy"] > 0.97
 
@@ -92,35 +88,11 @@ def test_the_demos_model_shows_every_module_and_parameter_with_its_gradient(demo
 
 def test_the_demos_report_holds_every_picture_and_loads_nothing(demo):
     page = (demo[1] / "report.html").read_text(encoding="utf-8")
-    assert page.count("data:image/svg+xml;base64,") == 4
+    assert page.count("data:image/svg+xml;base64,") == 6
     assert set(re.findall(r"(?:src|href)=.(\w+:)", page)) == {"data:"}
     assert "http:" not in page
     assert "https:" not in page
     assert "held-out accuracy" in page
-
-
-def test_the_same_seed_repeats_a_run_and_another_does_not(tmp_path):
-    weights = []
-    for seed in (1, 1, 2):
-        run = tinygrad_edu("train", "xor", "--epochs", 3, "--seed", seed, cwd=tmp_path)
-        assert run.returncode == 0, run.stderr
-        (path,) = (tmp_path / "runs").rglob("model.safetensors")
-        weights.append(path.read_bytes())
-        path.unlink()
-    assert weights[0] == weights[1] != weights[2]
-
-
-def test_training_in_the_plane_draws_the_decision_boundary(tmp_path):
-    run = tinygrad_edu(
-        *("train", "moons", "--hidden", "8", "--activation", "tanh", "--optimizer", "sgd"),
-        *("--epochs", "5", "--lr", "0.1", "-o", "here"),
-        cwd=tmp_path,
-    )
-    assert run.returncode == 0, run.stderr
-    (made,) = (tmp_path / "here").iterdir()
-    assert {"decision_boundary.svg", "model.svg", "curves.svg", "report.html"} <= {
-        path.name for path in made.iterdir()
-    }
 
 
 def test_draw_writes_the_picture_and_prints_the_gradients(tmp_path):
@@ -150,7 +122,7 @@ def test_the_logistic_loss_is_log_one_plus_exp_of_minus_the_score():
     assert score.grad == pytest.approx(-0.9525741268224334)  # -1 / (1 + e⁻³)
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "draw", "neurons"])
+@pytest.mark.parametrize("command", ["demo", "draw", "neurons"])
 def test_every_command_has_help_that_explains_its_options(command, tmp_path):
     run = tinygrad_edu(command, "--help", cwd=tmp_path)
     assert run.returncode == 0
@@ -161,14 +133,6 @@ def test_every_command_has_help_that_explains_its_options(command, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("train digit", "Did you mean 'digits'? Known: blobs, digits, moons, xor"),
-        ("train xor --activation rel", "Did you mean 'relu'? Known: celu"),
-        ("train xor --optimizer lion", "Known: adam, adamw, sgd"),
-        ("train xor --hidden 3,x", "such as 64,32, not '3,x'"),
-        ("train xor --lr -1", "lr must be at least 0"),
-        ("train xor --held-out 2", "share must be in (0, 1)"),
-        ("train xor --batch-size 0", "batch_size must be a positive integer"),
-        ("train xor -o file/x", "cannot write to file/x: Not a directory"),
         ("demo -o file", "cannot write to file"),
         ("draw x//2 x=1", "is not arithmetic"),
         ("draw x x=1 -o a.pdf", "Known: .dot, .png, .svg"),
@@ -188,7 +152,7 @@ def test_bad_input_is_one_line_that_says_what_would_work(arguments, message, tmp
 
 
 def test_an_option_out_of_its_range_is_named(tmp_path):
-    run = tinygrad_edu("train", "xor", "--epochs", "0", cwd=tmp_path)
+    run = tinygrad_edu("demo", "--epochs", "0", cwd=tmp_path)
     assert run.returncode == 2
     assert "--epochs" in run.stderr
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,100 @@
+"""What a trained model gets right and wrong: numbers by class, and the samples it mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import nn
+import viz
+from nn.data import Dataset
+from nn.training import Metric
+
+Array = np.ndarray[Any, Any]
+
+# How many mistakes to show.
+_SHOWN = 32
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's answers to some samples.
+
+    Attributes:
+        samples: what it was asked.
+        scores: the loss and the metrics.
+        probabilities: of each class, ``(N, classes)``; None where no single class is right.
+    """
+
+    samples: Dataset
+    scores: dict[str, float]
+    probabilities: Array | None
+
+    @property
+    def predicted(self) -> Array:
+        """The likeliest class of every sample."""
+        assert self.probabilities is not None
+        return np.argmax(self.probabilities, axis=1)
+
+    @property
+    def matrix(self) -> Array:
+        """How many samples of each class (row) were taken for each (column)."""
+        assert self.probabilities is not None
+        return nn.training.ConfusionMatrix()(self.probabilities, self.samples.targets)
+
+    def rows(self) -> list[list[str]]:
+        """Name, number of samples, precision, recall and F1 of every class, below a header."""
+        matrix = self.matrix
+        right, true, chosen = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+        rows = [["class", "samples", "precision", "recall", "F1"]]
+        for name, hits, n, m in zip(self.samples.classes, right, true, chosen, strict=True):
+            shares = (_share(hits, m), _share(hits, n), _share(2 * hits, n + m))
+            rows.append([name, f"{n:,}", *shares])
+        return rows
+
+    def mistakes(self) -> tuple[Array, list[str]]:
+        """The images it is wrong about, those it is surest of first, and what to say of each."""
+        assert self.probabilities is not None
+        targets, predicted = self.samples.targets, self.predicted
+        certainty = self.probabilities.max(axis=1)
+        wrong = np.flatnonzero(predicted != targets)
+        wrong = wrong[np.argsort(-certainty[wrong], kind="stable")][:_SHOWN]
+        classes = self.samples.classes
+        titles = [
+            f"{classes[predicted[i]]} ({certainty[i]:.0%})\nis {classes[targets[i]]}" for i in wrong
+        ]
+        return self.samples.batch(wrong)[0], titles
+
+
+def evaluate(
+    model: nn.Module,
+    samples: Dataset,
+    loss: Callable[[Any, Any], Any],
+    metrics: Sequence[str | Metric],
+) -> Evaluation:
+    """Ask a model about every sample."""
+    scores = nn.training.evaluate(model, samples, loss, metrics)
+    probabilities = None
+    if samples.classes and samples.targets.ndim == 1:
+        logits = nn.training.predict(model, samples.inputs).astype(np.float64)
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities = odds / odds.sum(axis=1, keepdims=True)
+    return Evaluation(samples, scores, probabilities)
+
+
+def confusion_figure(found: Evaluation) -> Any:
+    """The confusion matrix as a picture."""
+    return viz.plots.confusion_matrix(found.matrix, found.samples.classes)
+
+
+def mistakes_figure(found: Evaluation) -> Any:
+    """The images that the model is wrong about; None if there are none."""
+    images, titles = found.mistakes()
+    return viz.plots.images(images, titles) if len(images) else None
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "–"

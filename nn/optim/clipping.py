@@ -37,8 +37,7 @@ def clip_grad_norm_(
     Raises:
         TrainingError: a gradient is nan or infinite, with ``error_if_nonfinite``.
     """
-    if not max_norm >= 0:
-        raise ConfigurationError(f"max_norm must be at least 0, not {max_norm!r}")
+    _check_limit("max_norm", max_norm)
     parameters = _with_gradients(parameters)
     norm = gradient_norm(parameters, norm_type)
     if not math.isfinite(norm):
@@ -57,8 +56,7 @@ def clip_grad_norm_(
 
 def clip_grad_value_(parameters: Node | Iterable[Node], clip_value: float) -> None:
     """Bring every entry of every gradient into [-clip_value, clip_value]; a nan stays."""
-    if not clip_value >= 0:
-        raise ConfigurationError(f"clip_value must be at least 0, not {clip_value!r}")
+    _check_limit("clip_value", clip_value)
     for p in _with_gradients(parameters):
         if isinstance(p.grad, np.ndarray):
             np.clip(p.grad, -clip_value, clip_value, out=p.grad)
@@ -110,6 +108,9 @@ class Clipping:
     ) -> None:
         if (max_norm is None) == (max_value is None):
             raise ConfigurationError("Clipping takes either max_norm or max_value")
+        for name, limit in ("max_norm", max_norm), ("max_value", max_value):
+            if limit is not None:
+                _check_limit(name, limit)
         self.max_norm, self.max_value = max_norm, max_value
         self.norm_type, self.error_if_nonfinite = norm_type, error_if_nonfinite
         self.before: list[float] = []
@@ -148,6 +149,11 @@ class Clipping:
         limits = {"max_norm": self.max_norm, "max_value": self.max_value}
         shown = ", ".join(f"{name}={x}" for name, x in limits.items() if x is not None)
         return f"Clipping({shown}): fired in {self.fired} of {len(self.before)} calls"
+
+
+def _check_limit(name: str, limit: float) -> None:
+    if not limit >= 0:  # a nan is neither
+        raise ConfigurationError(f"{name} must be at least 0, not {limit!r}")
 
 
 def _with_gradients(parameters: Node | Iterable[Node]) -> list[Node]:

@@ -37,10 +37,99 @@ def test_curves_skip_what_was_not_measured_or_diverged():
     assert legend(axes) == ["training"]
 
 
+def test_every_metric_has_a_panel_and_so_has_a_learning_rate_that_changes():
+    rows = [
+        {"learning_rate": 0.1 / n, "validation_r2": 0.2 * n, "train_loss": 1 / n} for n in (1, 2)
+    ]
+    loss, r2, rate = plots.curves(rows).axes
+    assert [axes.get_title("left") for axes in (loss, r2, rate)] == ["loss", "r2", "learning rate"]
+    np.testing.assert_array_equal(r2.lines[0].get_xydata(), [[1, 0.2], [2, 0.4]])
+    np.testing.assert_array_equal(rate.lines[0].get_xydata(), [[1, 0.1], [2, 0.05]])
+
+
+def test_a_constant_learning_rate_has_no_panel():
+    rows = [{"learning_rate": 0.1, "train_loss": loss} for loss in (2.0, 1.0)]
+    assert [axes.get_title("left") for axes in plots.curves(rows).axes] == ["loss"]
+
+
+@pytest.mark.parametrize(("span", "scale"), [(99, "linear"), (101, "log")])
+def test_a_learning_rate_over_several_decades_has_a_logarithmic_axis(span, scale):
+    rows = [{"learning_rate": rate, "train_loss": 1.0} for rate in (0.1, 0.1 / span)]
+    assert plots.curves(rows).axes[-1].get_yscale() == scale
+
+
 @pytest.mark.parametrize("history", [[], [{"epoch": 1}], [{"train_loss": None}]])
 def test_a_history_without_numbers_is_an_error(history):
     with pytest.raises(plots.HistoryError, match="train_loss"):
         plots.curves(history)
+
+
+@pytest.mark.parametrize("row", [{"train_loss": "low"}, {"train_r2": [1.0, 2.0]}, "epoch"])
+def test_a_row_that_holds_no_numbers_is_an_error(row):
+    with pytest.raises(plots.HistoryError, match=r"no number|a mapping per epoch"):
+        plots.curves([row])
+
+
+def test_overlaid_curves_have_a_line_for_each_run_that_differs_from_all_others():
+    runs = {f"run {n}": [{"epoch": 5, "loss": n}, {"epoch": 6, "loss": 2 * n}] for n in range(12)}
+    figure = plots.overlaid_curves(runs, "loss")
+    lines = figure.axes[0].lines
+    np.testing.assert_array_equal(lines[7].get_xydata(), [[5, 7], [6, 14]])
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 12
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(runs)
+
+
+def test_the_legend_of_overlaid_curves_covers_no_line():
+    runs = {f"a run with a rather long name {n}": HISTORY for n in range(12)}
+    figure = plots.overlaid_curves(runs)
+    figure.draw_without_rendering()
+    assert figure.legends[0].get_window_extent().x0 >= figure.axes[0].get_window_extent().x1
+    assert figure.legends[0].get_window_extent().y0 >= 0
+
+
+def test_a_run_that_diverged_at_once_is_named_as_such():
+    runs = {"good": HISTORY, "bad": [{"validation_loss": float("nan")}]}
+    names = [text.get_text() for text in plots.overlaid_curves(runs).legends[0].get_texts()]
+    assert names == ["good", "bad (nowhere finite)"]
+
+
+def test_overlaid_curves_name_the_run_without_the_quantity():
+    with pytest.raises(UnknownNameError, match=r"run 'b'.*Known: train_loss"):
+        plots.overlaid_curves({"a": HISTORY, "b": [{"train_loss": 1.0}]}, "train_accuracy")
+
+
+@pytest.mark.parametrize("runs", [{}, {"a": []}])
+def test_runs_without_rows_are_an_error(runs):
+    with pytest.raises(plots.HistoryError):
+        plots.overlaid_curves(runs)
+
+
+def test_lines_show_each_series_from_step_1_with_gaps_where_it_is_not_finite():
+    figure = plots.lines({"before": [3.0, np.inf, 2.0], "after": [1.0, 1.0]}, "step", "norm")
+    before, after = figure.axes[0].lines
+    np.testing.assert_array_equal(before.get_xydata(), [[1, 3], [2, np.nan], [3, 2]])
+    np.testing.assert_array_equal(after.get_xydata(), [[1, 1], [2, 1]])
+    assert figure.axes[0].get_xlabel() == "step"
+
+
+def test_a_name_with_dollar_signs_is_no_formula():
+    figure = plots.lines({r"$\frac$": [1.0, 2.0]}, "step", "US$ per $")
+    assert plots.svg(figure).startswith("<?xml")
+
+
+@pytest.mark.parametrize(
+    ("series", "error"),
+    [
+        ({}, plots.PlotError),
+        ({"a": ["x"]}, plots.PlotError),
+        ({"a": []}, ShapeError),
+        ({"a": [[1.0]]}, ShapeError),
+        ({"a": [[1.0], [1.0, 2.0]]}, ShapeError),
+    ],
+)
+def test_series_that_are_no_vectors_of_numbers_are_an_error(series, error):
+    with pytest.raises(error):
+        plots.lines(series, "step", "norm")
 
 
 def test_a_score_has_a_boundary_where_it_crosses_the_threshold():

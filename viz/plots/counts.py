@@ -36,9 +36,9 @@ _CELL, _SIDE = 0.5, 7.5
 # In points: the largest size of text in a cell or by its side, and the smallest worth reading.
 _LARGEST, _SMALLEST = 10.0, 5.0
 # How wide a digit is, as a share of the size of its text.
-_DIGIT = 0.6
+_DIGIT = 0.64
 # The luminance at which white text and ours stand out as much as each other.
-_MIDDLE = 0.2
+_MIDDLE = 0.215
 
 # The shares named beside a confusion matrix, whose colours change fastest where they are small.
 _TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
@@ -219,13 +219,16 @@ def _entries(name: str, group: ArrayLike) -> Array:
 def _edges(groups: Sequence[Array]) -> Array:
     """The ends of bins that hold every number of every group."""
     together = np.concatenate([*groups, []])
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         try:
-            return np.histogram_bin_edges(together, _BINS)
-        except ValueError as error:
+            edges = np.histogram_bin_edges(together, _BINS)
+        except ValueError:  # the numbers are closer than any bins
+            edges = np.zeros(_BINS)
+        if not (np.diff(edges) > 0).all():
             raise PlotError(
                 f"no {_BINS} bins hold the numbers from {together.min()} to {together.max()}"
-            ) from error
+            )
+    return edges
 
 
 def _binned(name: str, group: tuple[Any, ...]) -> tuple[Array, Array]:

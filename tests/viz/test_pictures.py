@@ -113,6 +113,8 @@ def test_there_are_as_many_titles_as_images_or_none():
         ((GREY,), (), plots.PlotError),
         ((GREY, np.zeros(4)), (), ShapeError),
         ((GREY, np.zeros((5, 1))), (), ShapeError),
+        ((GREY, np.zeros((5, 0))), (), ShapeError),
+        ((GREY, list("abcde")), (), plots.PlotError),
         ((GREY, np.eye(5)), ("a", "b"), ShapeError),
         ((GREY, np.full(5, 2)), ("a", "b"), TargetError),
         ((GREY, np.full(5, -1)), ("a", "b"), TargetError),

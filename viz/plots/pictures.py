@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinygrad_edu import ShapeError, TargetError
-from tinygrad_edu.graph import plain
 from viz.plots.style import INK, Array, PlotError, finished, literal, new_figure, numbers
 
 if TYPE_CHECKING:
@@ -94,8 +93,8 @@ def show_batch(
 
     Raises:
         MissingExtraError: matplotlib is not installed.
-        PlotError: there is no batch, a pixel is no finite number, or ``rows`` or ``columns`` is not
-            a positive integer.
+        PlotError: there is no batch, a pixel is no finite number, a target no number, or ``rows``
+            or ``columns`` not a positive integer.
         ShapeError: images, targets and classes do not fit together.
         TargetError: a target is no number of a class, or no probability.
     """
@@ -106,14 +105,15 @@ def show_batch(
         batch = _first(batch)
     if len(batch) < 2:
         raise PlotError(f"a batch takes images and targets, not {len(batch)} parts")
-    x, y = np.asarray(plain(batch[0])), np.asarray(plain(batch[-1]))
-    if x.ndim == 0 or y.ndim not in (1, 2) or len(x) != len(y) or y.shape[1:] == (1,):
+    x, y = numbers("images", batch[0]), numbers("their targets", batch[-1])
+    single, mixed = y.ndim == 1, y.ndim == 2 and y.shape[1] > 1
+    if not (single or mixed) or x.shape[:1] != y.shape[:1]:
         raise ShapeError(
             f"a batch takes images (N, ...) and targets (N,) or (N, classes), not {x.shape} and"
             f" {y.shape}"
         )
     count = rows * columns
-    name = _probable if y.ndim == 2 else _single
+    name = _probable if mixed else _single
     return images(x[:count], [name(target, classes) for target in y[:count]], columns, path)
 
 
@@ -150,7 +150,7 @@ def _probable(shares: Array, classes: Sequence[str]) -> str:
     """The likeliest classes with their share, or a certain one alone."""
     if classes and len(classes) != len(shares):
         raise ShapeError(f"targets of {len(shares)} classes need as many names, not {len(classes)}")
-    if shares.dtype.kind not in "biuf" or not ((shares >= 0) & (shares <= 1)).all():
+    if not ((shares >= 0) & (shares <= 1)).all():
         raise TargetError(f"the share of a class is a number from 0 to 1, not {shares}")
     first, second = map(int, np.argsort(-shares.astype(float), kind="stable")[:2])
     likeliest = [first, second] if shares[second] >= _SMALL else [first]

@@ -27,19 +27,26 @@ class Augmentation(ABC):
     """The base of augmentations: called with images ``(N, C, H, W)``, targets and a generator.
 
     Raises:
-        ShapeError: the inputs have other axes.
-        DTypeError: they are integers: scale pixels to [0, 1].
+        ShapeError: the inputs have other axes, or there is not a target for each image.
+        DTypeError: they are no array of floats: scale pixels to [0, 1].
     """
 
     @abstractmethod
     def __call__(self, x: Array, y: Array, rng: Generator) -> tuple[Array, Array]:
         """Images and targets, changed; both are new arrays."""
 
-    def _check(self, x: Array) -> None:
+    def _check(self, x: Array, y: Array) -> None:
+        if not isinstance(x, np.ndarray):
+            raise DTypeError(f"{self!r} changes images in a NumPy array, not {type(x).__name__}")
         if x.ndim != 4:
             raise ShapeError(f"{self!r} changes images (N, C, H, W), not inputs of shape {x.shape}")
         if x.dtype.kind != "f":
             raise DTypeError(f"{self!r} changes images of floats, in [0, 1] say, not {x.dtype}")
+        if np.shape(y)[:1] != (len(x),):
+            raise ShapeError(
+                f"{self!r} takes a target for each of {len(x)} images, not targets of shape"
+                f" {np.shape(y)}"
+            )
 
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
@@ -51,7 +58,7 @@ class ImageAugmentation(Augmentation):
 
     def __call__(self, x: Array, y: Array, rng: Generator) -> tuple[Array, Array]:
         """Images, changed, and a copy of the targets."""
-        self._check(x)
+        self._check(x, y)
         return self._change(x, rng).astype(x.dtype, copy=False), np.array(y)
 
     @abstractmethod
@@ -159,7 +166,7 @@ class Mixup(Augmentation):
 
     def __call__(self, x: Array, y: Array, rng: Generator) -> tuple[Array, Array]:
         """Images and probabilities, blended."""
-        self._check(x)
+        self._check(x, y)
         share = rng.beta(self.alpha, self.alpha, len(x)).astype(x.dtype)
         partner = rng.permutation(len(x))
         return _blend(x, x[partner], share), _mixed_labels(y, partner, share, self.classes)
@@ -186,7 +193,7 @@ class CutMix(Augmentation):
 
     def __call__(self, x: Array, y: Array, rng: Generator) -> tuple[Array, Array]:
         """Images with what was pasted, and probabilities."""
-        self._check(x)
+        self._check(x, y)
         _, _, height, width = x.shape
         side = np.sqrt(1 - rng.beta(self.alpha, self.alpha, len(x)))
         heights, widths = (np.rint(length * side).astype(int) for length in (height, width))
@@ -208,6 +215,9 @@ class RandAugment(ImageAugmentation):
         n: how many operations.
         magnitude: how strong they are, in [0, 1]: at 1 a shift is of half the image, a shear of 45
             degrees as is a rotation, and brightness, contrast and sharpness go to 0 or double.
+
+    Raises:
+        ConfigurationError: a pixel is outside [0, 1].
     """
 
     def __init__(self, n: int = 2, magnitude: float = 0.3) -> None:
@@ -215,6 +225,12 @@ class RandAugment(ImageAugmentation):
         self.magnitude = _probability("magnitude of RandAugment", magnitude)
 
     def _change(self, x: Array, rng: Generator) -> Array:
+        rounding = 8 * np.finfo(x.dtype).eps  # what a rotation before this one may leave
+        if ((x < -rounding) | (x > 1 + rounding)).any():
+            raise ConfigurationError(
+                f"{self!r} changes pixels in [0, 1], and these are from {x.min():.4g} to"
+                f" {x.max():.4g}: scale them, and add noise after it, not before"
+            )
         out = np.array(x)
         for _ in range(self.n):
             drawn = rng.integers(len(_OPERATIONS), size=len(x))
@@ -227,14 +243,26 @@ class RandAugment(ImageAugmentation):
 
 
 class Compose(Augmentation):
-    """One augmentation after the other."""
+    """One augmentation after the other.
+
+    Args:
+        augmentations: such as ``[Shift(2), Cutout(4)]``; none changes nothing.
+
+    Raises:
+        ConfigurationError: they are no list of augmentations.
+    """
 
     def __init__(self, augmentations: Sequence[Augmentation]) -> None:
+        if not isinstance(augmentations, Sequence) or not all(map(callable, augmentations)):
+            raise ConfigurationError(
+                "Compose takes a list of augmentations, such as [Shift(2), Cutout(4)], not"
+                f" {augmentations!r}"
+            )
         self.augmentations = list(augmentations)
 
     def __call__(self, x: Array, y: Array, rng: Generator) -> tuple[Array, Array]:
         """What the last one makes of what the others made."""
-        self._check(x)
+        self._check(x, y)
         x, y = np.array(x), np.array(y)
         for each in self.augmentations:
             x, y = each(x, y, rng)
@@ -265,11 +293,14 @@ def augmentation(names: Sequence[str], image_size: int, classes: int) -> Compose
 
     Raises:
         UnknownNameError: there is no augmentation of that name.
-        ConfigurationError: what follows the colon is no number, or out of range.
+        ConfigurationError: what follows the colon is no number, or out of range, or the names are
+            no list.
 
     >>> augmentation(["shift", "rotate:10"], image_size=28, classes=10)
     Compose(augmentations=[Shift(pixels=3), Rotate(degrees=10.0)])
     """
+    if isinstance(names, str):
+        raise ConfigurationError(f"augmentation takes a list of names, [{names!r}] say, not a str")
     found = []
     for text in names:
         name, colon, number = text.partition(":")
@@ -325,8 +356,9 @@ def _contrasted(x: Array, strength: Array) -> Array:
 
 def _sharpened(x: Array, strength: Array) -> Array:
     padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
-    blurred = windows.mean(axis=(-2, -1))
+    # The mean of 3x3 pixels, of three rows and then of three columns.
+    rows = (padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]) / 3
+    blurred = (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / 3
     return blurred + (x - blurred) * (1 + _each(strength))
 
 

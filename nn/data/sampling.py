@@ -1,4 +1,4 @@
-"""Images moved, turned and sheared: one gather for the whole batch."""
+"""Images moved, turned and sheared: a whole batch in one gather."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Array = np.ndarray[Any, Any]
 def shifted(x: Array, down: Array, right: Array) -> Array:
     """Each image moved by whole pixels, ``(N,)`` down and to the right; what comes in is 0."""
     _, _, height, width = x.shape
-    rows = np.arange(height) - down[:, None]
-    columns = np.arange(width) - right[:, None]
-    return _gathered(x, rows[:, :, None], columns[:, None, :])
+    rows = np.clip(np.arange(height) - down[:, None], -1, height)
+    columns = np.clip(np.arange(width) - right[:, None], -1, width)
+    return _Framed(x).take(rows[:, :, None], columns[:, None, :])
 
 
 def affine(x: Array, matrices: Array) -> Array:
@@ -34,12 +34,17 @@ def affine(x: Array, matrices: Array) -> Array:
     across, along = rows[:, None], columns[None, :]
     row = np.round(a * across + b * along + (height - 1) / 2, 9)
     column = np.round(c * across + d * along + (width - 1) / 2, 9)
-    top, left = np.floor(row).astype(int), np.floor(column).astype(int)
+    # A pixel or more outside the image everything is 0, however far.
+    row, column = np.clip(row, -1, height), np.clip(column, -1, width)
+    top, left = np.floor(row).astype(np.intp), np.floor(column).astype(np.intp)
     below, beside = (row - top).astype(x.dtype), (column - left).astype(x.dtype)
+    framed = _Framed(x)
     out = np.zeros_like(x)
     for i, weight_i in ((0, 1 - below), (1, below)):
         for j, weight_j in ((0, 1 - beside), (1, beside)):
-            out += _gathered(x, top + i, left + j) * (weight_i * weight_j)[:, None]
+            pixels = framed.take(top + i, left + j)
+            pixels *= (weight_i * weight_j)[:, None]
+            out += pixels
     return out
 
 
@@ -49,11 +54,21 @@ def rotations(angle: Array) -> Array:
     return np.stack([np.stack([cos, -sin], axis=-1), np.stack([sin, cos], axis=-1)], axis=-2)
 
 
-def _gathered(x: Array, rows: Array, columns: Array) -> Array:
-    """The pixels at ``rows`` and ``columns``, each of the shape of ``(N, H, W)``; 0 outside."""
-    n, _, height, width = x.shape
-    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    sample = np.arange(n)[:, None, None]
-    rows, columns = np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
-    found = x.transpose(0, 2, 3, 1)[sample, rows, columns]
-    return np.where(inside[..., None], found, x.dtype.type(0)).transpose(0, 3, 1, 2)
+class _Framed:
+    """Images in a frame of zeros, so that a gather need not ask which pixels are inside.
+
+    The frame is one pixel wide at the top and left, and two at the bottom and right: the lower
+    right neighbour of any place from -1 to the height, or width, is in it too.
+    """
+
+    def __init__(self, x: Array) -> None:
+        n, channels, _, _ = x.shape
+        framed = np.pad(x, ((0, 0), (0, 0), (1, 2), (1, 2)))
+        _, _, height, self._width = framed.shape
+        self._pixels = framed.ravel()
+        self._starts = np.arange(n * channels).reshape(n, channels, 1, 1) * height * self._width
+
+    def take(self, rows: Array, columns: Array) -> Array:
+        """The pixels ``(N, C, H, W)`` at rows and columns of which each makes up ``(N, H, W)``."""
+        places = (rows + 1) * self._width + columns + 1
+        return self._pixels.take(self._starts + places[:, None])

@@ -37,7 +37,7 @@ def write(path: str | os.PathLike[str], content: bytes) -> Path:
         unfinished.replace(target)
         _sync_folder(target.parent)
     except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror}") from error
+        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
             unfinished.unlink()

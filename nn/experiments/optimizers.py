@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,28 +14,9 @@ from nn import optim
 from nn.errors import ConfigurationError, TrainingError
 from nn.experiments.samples import Data, rows, split
 from nn.experiments.training import Progress, StepProgress, fit
-from nn.optim import Optimizer
 from nn.table import table
 from nn.training import evaluate
 from nn.zoo.feedforward import feedforward
-from tinygrad_edu import UnknownNameError
-
-# The optimizers whose only option that has to be chosen is the learning rate, by name.
-_OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
-    kind.__name__.lower(): kind
-    for kind in (
-        optim.SGD,
-        optim.Adagrad,
-        optim.RMSprop,
-        optim.Adadelta,
-        optim.Adam,
-        optim.AdamW,
-        optim.Adamax,
-        optim.NAdam,
-        optim.RAdam,
-        optim.Lion,
-    )
-}
 
 
 class Cell(NamedTuple):
@@ -136,9 +117,6 @@ def optimizers_by_learning_rate(
     """
     if not optimizers or not lrs:
         raise ConfigurationError("the table takes at least one optimizer and one learning rate")
-    for name in optimizers:
-        if name not in _OPTIMIZERS:
-            raise UnknownNameError("optimizer", name, _OPTIMIZERS)
     dataset = rows(data)
     train, measured = split(dataset, samples, held_out, seed)
     sizes = [dataset.inputs.shape[1], *hidden, len(dataset.classes)]
@@ -147,7 +125,7 @@ def optimizers_by_learning_rate(
     for name in optimizers:
         for lr in lrs:
             model = feedforward(sizes, rng=np.random.default_rng(seed))
-            runs.append((name, lr, model, _OPTIMIZERS[name](model.parameters(), lr=lr)))
+            runs.append((name, lr, model, optim.create(name, model.parameters(), lr=lr)))
     cells: list[Cell] = []
     for i, (name, lr, model, optimizer) in enumerate(runs):
         before = evaluate(model, measured)["loss"]

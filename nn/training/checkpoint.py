@@ -8,7 +8,6 @@ which an array is noted by its name. A hash of all of it finds the bit that flip
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from hashlib import blake2b
 from importlib import import_module
@@ -46,7 +45,8 @@ _ARRAY = "array in this file"
 class Checkpoint(Callback):
     """Write a whole run to one file after every epoch, so that ``fit(resume=path)`` can go on.
 
-    The file is replaced in one go: a process that is killed at any moment leaves a whole one.
+    The file is replaced in one go: a process that is killed at any moment leaves a whole one. A
+    first one, of the untrained model, is written at the start, unless there is a file already.
 
     Args:
         path: the file, ``.safetensors``.
@@ -83,16 +83,14 @@ class Checkpoint(Callback):
         self.path, self.every, self.config = Path(path), every, dict(config or {})
 
     def on_fit_start(self, trainer: Trainer, batches: DataLoader, epochs: int) -> None:
-        """Find out whether the file can be written, and what there is to be written."""
-        if not self.path.parent.is_dir():
-            raise tg.MissingFolderError(self.path)
-        if self.path.is_dir():
-            raise tg.OutputError(f"cannot write {self.path}: it is a folder")
-        try:
-            tempfile.TemporaryFile(dir=self.path.parent).close()
-        except OSError as error:
-            raise tg.OutputError(f"cannot write {self.path}: {error.strerror}") from error
-        _packed(self._state(trainer))
+        """Write the file if there is none, or find out whether and what could be written."""
+        if not self.path.exists():
+            write_checkpoint(self._state(trainer), self.path)
+        else:
+            _packed(self._state(trainer))
+            write(self.path.with_name(f".{self.path.name}.tried"), b"").unlink()
+            if self.path.is_dir():
+                raise tg.OutputError(f"cannot write {self.path}: it is a folder")
         self._last = len(trainer.history) + epochs
 
     def on_epoch_over(self, trainer: Trainer) -> None:

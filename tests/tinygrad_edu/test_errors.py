@@ -10,7 +10,7 @@ import tinygrad_edu as tg
 from tinygrad_edu import Tensor, Value, errors
 from tinygrad_edu.errors import MissingExtraError, TinygradError, UnknownNameError
 
-BUILTIN = (ValueError, TypeError, RuntimeError, IndexError, ImportError, AssertionError)
+BUILTIN = (ValueError, TypeError, RuntimeError, IndexError, ImportError, OSError, AssertionError)
 OWN = [
     kind
     for _, kind in inspect.getmembers(errors, inspect.isclass)

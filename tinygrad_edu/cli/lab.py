@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -13,8 +14,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import nn
 import tinygrad_edu as tg
+import viz
 from nn import experiments
+from nn.experiments.comparison import Comparison
 from nn.experiments.samples import rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,6 +39,12 @@ Few = Annotated[int, typer.Option(min=1, help="How many samples to learn from.")
 HeldOut = Annotated[int, typer.Option(min=1, help="How many samples to measure on.")]
 LearningRate = Annotated[float, typer.Option(help="The learning rate.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed repeats all but the times.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", help="Also draw it: a .svg, .png or .pdf file.", show_default=False
+    ),
+]
 
 
 @app.command()
@@ -63,9 +75,12 @@ def activations(
     ),
     hidden: Hidden = "32,32,32,32",
     seed: Seed = 0,
+    out: Out = None,
 ) -> None:
     """The gradient of each layer with one activation after another, from the same weights."""
-    _print(experiments.swap_activations(_words(names), hidden=_integers(hidden), seed=seed))
+    found = experiments.swap_activations(_words(names), hidden=_integers(hidden), seed=seed)
+    norms = {row.activation: row.gradient_norms for row in found.rows}
+    _print(found, out, lambda: viz.plots.lines(norms, "layer", "norm of its gradient"))
 
 
 @app.command()
@@ -88,13 +103,24 @@ def running_statistics(
     samples: Samples = None,
     lr: LearningRate = 1e-3,
     seed: Seed = 0,
+    out: Out = None,
 ) -> None:
     """What batch norms remember in training, next to the true statistics of what came in."""
     with _progress() as progress:
         found = experiments.running_statistics(
             None, data, epochs, samples, lr=lr, seed=seed, progress=progress
         )
-    _print(found)
+    series = {
+        f"{log.path}: {what}": np.mean(numbers, axis=1)
+        for log in found.norms
+        for what, numbers in (
+            ("running mean", log.running_mean),
+            ("of the batch", log.batch_mean),
+            ("running variance", log.running_var),
+            ("of the batch, variance", log.batch_var),
+        )
+    }
+    _print(found, out, lambda: viz.plots.lines(series, "step", "mean over the channels"))
 
 
 @app.command()
@@ -106,13 +132,15 @@ def clipping(
     lr: LearningRate = 0.1,
     samples: Samples = None,
     seed: Seed = 0,
+    out: Out = None,
 ) -> None:
     """The norm of the gradient of every step, before and after clipping."""
     with _progress() as progress:
         found = experiments.clipping(
             max_norm, data, epochs, _integers(hidden), lr, samples, seed=seed, progress=progress
         )
-    _print(found)
+    norms = {"before clipping": found.before, "after clipping": found.after}
+    _print(found, out, lambda: viz.plots.lines(norms, "step", "norm of the gradient"))
 
 
 @app.command("weight-decay")
@@ -125,6 +153,7 @@ def weight_decay(
     samples: Samples = None,
     held_out: HeldOut = 360,
     seed: Seed = 0,
+    out: Out = None,
 ) -> None:
     """How the weights are distributed before training, and after it with and without decay."""
     with _progress() as progress:
@@ -139,7 +168,8 @@ def weight_decay(
             seed=seed,
             progress=progress,
         )
-    _print(found)
+    groups = {h.name: (h.counts, found.edges) for h in found.histograms}
+    _print(found, out, lambda: viz.plots.histograms(groups))
 
 
 @app.command()
@@ -151,13 +181,14 @@ def skip(
     held_out: HeldOut = 100,
     lr: LearningRate = 1e-3,
     seed: Seed = 0,
+    out: Out = None,
 ) -> None:
     """ResNet-18 with all skip connections and with one of them removed, epoch by epoch."""
     with _progress() as progress:
         found = experiments.without_skip(
             removed, data, epochs, samples, held_out, lr, seed=seed, progress=progress
         )
-    _print(found)
+    _print(found, out, lambda: _curves(found))
 
 
 @app.command("squeeze-excite")
@@ -171,13 +202,14 @@ def squeeze_excite(
     held_out: HeldOut = 360,
     lr: LearningRate = 1e-3,
     seed: Seed = 0,
+    out: Out = None,
 ) -> None:
     """A convolutional network with squeeze and excitation and without, epoch by epoch."""
     with _progress() as progress:
         found = experiments.without_squeeze_excite(
             model, data, epochs, samples, held_out, lr, seed=seed, progress=progress
         )
-    _print(found)
+    _print(found, out, lambda: _curves(found))
 
 
 @app.command()
@@ -241,8 +273,18 @@ def optimizers(
     _print(found)
 
 
-def _print(found: Any) -> None:
+def _print(found: Any, out: Path | None = None, draw: Callable[[], Figure] | None = None) -> None:
     typer.echo(str(found))
+    if out is not None and draw is not None:
+        typer.echo(f"drawn in {viz.plots.save(draw(), out)}")
+
+
+def _curves(found: Comparison) -> Figure:
+    histories = {
+        curve.name: [{"epoch": i, "loss": loss} for i, loss in enumerate(curve.validation_loss, 1)]
+        for curve in (found.plain, found.without)
+    }
+    return viz.plots.overlaid_curves(histories, "loss")
 
 
 @contextmanager

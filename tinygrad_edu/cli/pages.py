@@ -15,6 +15,7 @@ from tinygrad_edu import Tensor
 from tinygrad_edu.cli import scalar
 from tinygrad_edu.cli.evaluation import confusion_figure, evaluate, mistakes_figure
 from tinygrad_edu.cli.run import Run
+from tinygrad_edu.cli.settings import build_loader
 from viz.dot import Direction
 from viz.report import Section, report
 
@@ -48,6 +49,7 @@ def write_report(run: Run, title: str, extra: Sequence[Section] = ()) -> list[Pa
             f" The weights kept are those of epoch {run.best_epoch}, where the validation loss was"
             " lowest.",
         ),
+        *_seen_sections(run),
         *_learned_sections(run),
         *_model_sections(run),
         *extra,
@@ -79,6 +81,21 @@ def write_report(run: Run, title: str, extra: Sequence[Section] = ()) -> list[Pa
     }
     report(title, sections, run.folder / "report.html", numbers=numbers)
     return sorted(path for path in run.folder.iterdir() if path.is_file())
+
+
+def _seen_sections(run: Run) -> list[Section]:
+    """The first images that it learned from, changed at random as they were."""
+    if run.parts.kind != "images":
+        return []
+    batches = build_loader(run.settings, run.parts)
+    return [
+        figure_section(
+            viz.show_batch(batches),
+            run.folder / "batch.svg",
+            "What it saw",
+            "The first batch, augmented as in training, with its labels.",
+        )
+    ]
 
 
 def _learned_sections(run: Run) -> list[Section]:
@@ -227,7 +244,8 @@ def batch_loss(run: Run) -> Tensor:
     """The loss of the first held-out samples, with its graph."""
     run.model.eval()
     inputs, targets = run.parts.held_out.batch(range(min(BATCH, len(run.parts.held_out))))
-    loss: Tensor = run.trainer.loss(run.model(Tensor(inputs, label="x")), targets)
+    x = Tensor(inputs, label="x", requires_grad=inputs.dtype.kind == "f")
+    loss: Tensor = run.trainer.loss(run.model(x), targets)
     loss.label = "loss"
     return loss
 

@@ -204,7 +204,7 @@ def train(
     """
     console = Console()
     if resume is not None:
-        given = [n for n in context.params if n != "resume" and _is_given(context, n)]
+        given = sorted(n for n in context.params if n != "resume" and _is_given(context, n))
         if given:
             raise nn.ConfigurationError(
                 f"--resume takes the settings of the run as they were: leave out {', '.join(given)}"

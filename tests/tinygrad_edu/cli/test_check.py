@@ -3,12 +3,11 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-COMMAND = Path(sys.executable).with_name("tinygrad-edu")
+from tests.tinygrad_edu.cli.command import COMMAND
 
 MINE = """
 import numpy as np

@@ -41,6 +41,7 @@ def test_the_demo_reads_at_least_97_percent_of_held_out_digits(demo):
 def test_the_demo_writes_the_files_it_names_and_says_what_to_try_next(demo):
     output, folder = demo
     names = {
+        "batch.svg",
         "checkpoint.safetensors",
         "confusion.svg",
         "curves.svg",
@@ -81,14 +82,16 @@ def test_the_demos_neuron_shows_its_parts_with_data_and_gradients(demo):
 
 def test_the_demos_model_shows_every_module_and_parameter_with_its_gradient(demo):
     shown = words(demo[1] / "model.svg")
-    assert {"linear1", "relu1", "linear2", "relu2", "linear3", "loss", "x"} <= set(shown)
+    modules = {"flatten", "linear1", "relu1", "linear2", "relu2", "linear3"}
+    assert modules | {"loss", "x"} <= set(shown)
     assert shown.count("weight") == shown.count("bias") == 3
-    assert shown.count("‖grad‖") == 3 + 3 + 6  # linear and bias and weight, 2 relu, the loss
+    # Three of linear and bias and weight, two relu, x, flattened, and the loss.
+    assert shown.count("‖grad‖") == 3 * 3 + 2 + 2 + 1
 
 
 def test_the_demos_report_holds_every_picture_and_loads_nothing(demo):
     page = (demo[1] / "report.html").read_text(encoding="utf-8")
-    assert page.count("data:image/svg+xml;base64,") == 6
+    assert page.count("data:image/svg+xml;base64,") == 7
     assert set(re.findall(r"(?:src|href)=.(\w+:)", page)) == {"data:"}
     assert "http:" not in page
     assert "https:" not in page

@@ -1,8 +1,7 @@
 """The command line's experiments: each prints the table of its function."""
 
 import subprocess
-import sys
-from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -10,9 +9,9 @@ from typer.testing import CliRunner
 
 import nn
 from nn.experiments.samples import rows
+from tests.tinygrad_edu.cli.command import COMMAND
 from tinygrad_edu.cli import lab
 
-COMMAND = Path(sys.executable).with_name("tinygrad-edu")
 SMALL = "--epochs 1 --samples 64 --held-out 40"
 
 # A short run of each command, and the function's result that it should print.
@@ -122,3 +121,11 @@ def test_the_command_line_says_an_error_in_one_line(tmp_path):
     assert result.returncode == 1
     assert result.stderr.startswith("tinygrad-edu: gpt reads tokens")
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("command", [c for c in RUNS if not c.startswith("optimizers")])
+def test_what_is_a_curve_or_a_histogram_can_be_drawn(command, tmp_path):
+    path = tmp_path / "a.svg"
+    result = CliRunner().invoke(lab.app, [*command.split(), "--out", str(path)])
+    assert f"drawn in {path}" in result.stdout
+    assert ElementTree.parse(path).getroot().tag.endswith("svg")

@@ -283,7 +283,7 @@ def build_loader(settings: Settings, parts: Parts) -> DataLoader:
                 f"augmentation changes images, and {settings.dataset} has none"
             )
         augment = nn.data.augmentation(
-            settings.augment, parts.sample.shape[-1], len(parts.whole.classes)
+            settings.augment, parts.sample.shape[-2], len(parts.whole.classes)
         )
     return DataLoader(
         parts.train, settings.batch_size, shuffle=True, seed=settings.seed, augment=augment

@@ -92,9 +92,11 @@ def _place(node: Node) -> str:
 
 
 def _calling_line() -> str:
-    """The innermost line of source outside of this library."""
+    """The innermost line of source outside of this library; on our command line there is none."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
+    while frame.f_back is not None and _is_ours(module := frame.f_globals.get("__name__", "")):
+        if module.startswith("tinygrad_edu.cli."):
+            return ""
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 

@@ -10,6 +10,8 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import tinygrad_edu as tg
 from nn import random
 from nn.data import DataLoader, Dataset, random_split
@@ -223,7 +225,9 @@ class Trainer:
             return total
 
         guard.before_step()
-        self.optimizer.step(closure)
+        # What is not finite is an error of the guard's, and needs no warnings before.
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            self.optimizer.step(closure)
         self.steps += 1
         if self.ema is not None:
             self.ema.update()

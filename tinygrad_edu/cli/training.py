@@ -191,14 +191,14 @@ def train(
 ) -> None:
     """Train a model on a data set; write its curves, pictures, weights and a report.
 
-    A run can be stopped and killed at any moment, and goes on with --resume, to the very weights
-    it would have had.
+    A run can be stopped or killed at any moment. With --resume it goes on,
+    and ends with the very weights it would have had.
 
     For example:
 
       tinygrad-edu train moons --hidden 16,16 --activation tanh --epochs 100
 
-      tinygrad-edu train digits --model lenet --schedule cosine --augment shift,cutout
+      tinygrad-edu train digits --model lenet --augment rotate:5,cutout
 
       tinygrad-edu train --resume runs/2026-01-31_12-00-00
     """
@@ -270,15 +270,15 @@ def sweep(
 ) -> None:
     """Train once for every combination of settings, and compare: a table and overlaid curves.
 
-    The settings are train's, with underscores. Settings that are lists are written with a plus:
-    hidden=64+32,128. What is compared is measured on validation samples; the held-out ones are
-    not looked at.
+    The settings are train's, with underscores. Those that are lists are
+    written with a plus, as in hidden=64+32,128. What is compared is measured
+    on validation samples; the held-out ones are not looked at.
 
     For example:
 
-      tinygrad-edu sweep digits optimizer=sgd,adam,adamw lr=0.1,0.01,0.001 epochs=10
+      tinygrad-edu sweep digits optimizer=sgd,adam,adamw lr=0.1,0.01 epochs=10
 
-      tinygrad-edu sweep digits model=feedforward,lenet augment=none,shift,shift+cutout
+      tinygrad-edu sweep digits model=feedforward,lenet augment=none,rotate:5
     """
     console = Console(highlight=False)
     if resume is not None:
@@ -318,8 +318,8 @@ def evaluate_run(
 ) -> None:
     """Look at what a trained model gets right and wrong, class by class.
 
-    Prints precision and recall of every class, and draws the confusion matrix and the images it
-    mistakes.
+    Prints precision and recall of every class, and draws the confusion matrix
+    and the images it mistakes.
     """
     console = Console(highlight=False)
     settings, parts, model = run.finished(folder)

@@ -350,7 +350,7 @@ class _Histograms:
         entries = entries[np.isfinite(entries)].astype(np.float64)
         if entries.size:
             self._cover(float(entries.min()), float(entries.max()), most)
-        places = np.floor(np.ldexp(entries, -self.exponent)).astype(np.int64) - self.first
+        places = _bin_of(entries, self.exponent) - self.first
         row = np.bincount(places, minlength=self.counts.shape[1])
         self.counts = np.vstack([self.counts, row])
 
@@ -374,12 +374,19 @@ class _Histograms:
 
     def _places(self, low: float, high: float, exponent: int) -> tuple[int, int]:
         """The numbers of the first and the last bin that are needed, at this width."""
-        first, last = (math.floor(math.ldexp(x, -exponent)) for x in (low, high))
+        first, last = _bin_of(np.array([low, high]), exponent).tolist()
         if n := self.counts.shape[1]:
             doubled = exponent - self.exponent
             first = min(first, self.first >> doubled)
             last = max(last, (self.first + n - 1) >> doubled)
         return first, last
+
+
+def _bin_of(x: Array, exponent: int) -> Array:
+    """The number of the bin of width 2^exponent that x is in: ⌊x / 2^exponent⌋."""
+    scaled = np.ldexp(x, -exponent)
+    # A negative number that underflows to 0 is still below it.
+    return np.where((scaled == 0) & (x < 0), -1, np.floor(scaled)).astype(np.int64)
 
 
 def _per_parameter(model: Module) -> dict[str, list[Node]]:

@@ -198,7 +198,7 @@ def train(
 
       tinygrad-edu train moons --hidden 16,16 --activation tanh --epochs 100
 
-      tinygrad-edu train digits --model lenet --augment rotate:5,cutout
+      tinygrad-edu train digits --model lenet --augment noise:0.1,mixup
 
       tinygrad-edu train --resume runs/2026-01-31_12-00-00
     """

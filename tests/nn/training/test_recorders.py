@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -161,6 +161,7 @@ entries = st.one_of(
 )
 
 
+@example([np.array([2.0**400]), np.array([-(2.0**-700)])], 2)  # which underflows to 0
 @given(
     st.lists(hnp.arrays(np.float64, st.integers(1, 12), elements=entries), min_size=1, max_size=5),
     st.integers(2, 60),

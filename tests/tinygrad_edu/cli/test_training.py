@@ -57,6 +57,7 @@ def test_training_in_the_plane_draws_the_decision_boundary(tmp_path):
 def test_lenet_reads_985_of_1000_digits_it_never_saw_within_two_minutes(tmp_path):
     output = ran(
         *("train", "digits", "--model", "lenet", "--schedule", "cosine", "--lr", "0.005"),
+        *("--augment", "noise:0.1,mixup"),
         cwd=tmp_path,
     )
     share, seconds = re.search(

@@ -13,13 +13,13 @@ import numpy as np
 
 import tinygrad_edu as tg
 from nn import optim, random
+from nn.checks import check_number
 from nn.data import DataLoader, TensorDataset
 from nn.errors import ConfigurationError
 from nn.functional import mse_loss
 from nn.init import xavier_uniform_
 from nn.layers.linear import Linear
 from nn.module import Module
-from nn.optim.optimizer import check_option
 from nn.training import Callback, EarlyStopping, History, ProgressBar, Trainer, predict
 from nn.training.evaluation import Loss
 from nn.zoo import feedforward
@@ -112,7 +112,7 @@ class Network(BaseEstimator):
                 callbacks=self._callbacks(),
             )
             if self.validation is not None:
-                check_option("validation", self.validation, 0, 1)
+                check_number("validation", self.validation, 0, 1)
             batches = DataLoader(dataset, self.batch_size, shuffle=True, seed=seed)
             # A search over np.arange tries integers of NumPy's.
             epochs = int(self.epochs) if isinstance(self.epochs, np.integer) else self.epochs

@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike
 
 import tinygrad_edu as tg
 from nn import init, random
+from nn.checks import check_integer
 from nn.containers import Sequential
 from nn.errors import ConfigurationError
 from nn.layers.activation import (
@@ -24,7 +25,6 @@ from nn.layers.activation import (
 )
 from nn.layers.dropout import Dropout
 from nn.layers.linear import Linear
-from nn.layers.sizes import check_size
 from nn.module import Module
 from nn.table import table
 from tinygrad_edu import Value
@@ -62,7 +62,7 @@ class Neuron(Module):
         fan_out: int = 1,
         rng: np.random.Generator | None = None,
     ) -> None:
-        in_features = check_size("Neuron's in_features", in_features)
+        in_features = check_integer("Neuron's in_features", in_features)
         self._apply_activation = activation_function(activation)
         self.activation_name = activation
         start = init.for_activation(
@@ -123,7 +123,7 @@ class Layer(Module):
         *,
         rng: np.random.Generator | None = None,
     ) -> None:
-        out_features = check_size("Layer's out_features", out_features)
+        out_features = check_integer("Layer's out_features", out_features)
         self.neurons = tuple(
             Neuron(in_features, activation, fan_out=out_features, rng=rng)
             for _ in range(out_features)

@@ -6,17 +6,15 @@ sample draws its own numbers. ``DataLoader(augment=...)`` applies it.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from nn.checks import check_integer, check_number, check_probability
 from nn.data.sampling import affine, rotations, shifted
 from nn.errors import ConfigurationError
-from nn.layers.sizes import check_size
 from tinygrad_edu import DTypeError, ShapeError, TargetError, UnknownNameError
 
 Array = np.ndarray[Any, Any]
@@ -78,7 +76,7 @@ class Shift(ImageAugmentation):
     """
 
     def __init__(self, pixels: int) -> None:
-        self.pixels = check_size("pixels of Shift", pixels)
+        self.pixels = check_integer("pixels of Shift", pixels)
 
     def _change(self, x: Array, rng: Generator) -> Array:
         moves = rng.integers(-self.pixels, self.pixels + 1, size=(2, len(x)))
@@ -92,7 +90,7 @@ class Rotate(ImageAugmentation):
     """
 
     def __init__(self, degrees: float) -> None:
-        self.degrees = _non_negative("degrees of Rotate", degrees)
+        self.degrees = check_number("degrees of Rotate", degrees)
 
     def _change(self, x: Array, rng: Generator) -> Array:
         angle = np.deg2rad(rng.uniform(-self.degrees, self.degrees, len(x)))
@@ -103,7 +101,7 @@ class HorizontalFlip(ImageAugmentation):
     """Mirror each image, left for right, with probability ``p``."""
 
     def __init__(self, p: float = 0.5) -> None:
-        self.p = _probability("p of HorizontalFlip", p)
+        self.p = check_probability("p of HorizontalFlip", p)
 
     def _change(self, x: Array, rng: Generator) -> Array:
         return np.where(_chosen(len(x), self.p, rng), x[..., ::-1], x)
@@ -113,7 +111,7 @@ class VerticalFlip(ImageAugmentation):
     """Turn each image upside down with probability ``p``."""
 
     def __init__(self, p: float = 0.5) -> None:
-        self.p = _probability("p of VerticalFlip", p)
+        self.p = check_probability("p of VerticalFlip", p)
 
     def _change(self, x: Array, rng: Generator) -> Array:
         return np.where(_chosen(len(x), self.p, rng), x[..., ::-1, :], x)
@@ -123,7 +121,7 @@ class Noise(ImageAugmentation):
     """Add normally distributed noise of deviation ``std`` to every pixel; nothing is clipped."""
 
     def __init__(self, std: float) -> None:
-        self.std = _non_negative("std of Noise", std)
+        self.std = check_number("std of Noise", std)
 
     def _change(self, x: Array, rng: Generator) -> Array:
         return x + self.std * rng.standard_normal(x.shape)
@@ -139,14 +137,24 @@ class Cutout(ImageAugmentation):
     """
 
     def __init__(self, size: int) -> None:
-        self.size = check_size("size of Cutout", size)
+        self.size = check_integer("size of Cutout", size)
 
     def _change(self, x: Array, rng: Generator) -> Array:
         sides = np.full(len(x), self.size)
         return np.where(_boxes(x, sides, sides, rng), x.dtype.type(0), x)
 
 
-class Mixup(Augmentation):
+class _Mixing(Augmentation):
+    """The base of those that mix each image, and its label, with another of the batch."""
+
+    def __init__(self, alpha: float, classes: int) -> None:
+        self.alpha = check_number(f"alpha of {type(self).__name__}", alpha)
+        if not self.alpha:
+            raise ConfigurationError(f"alpha of {type(self).__name__} must be above 0")
+        self.classes = check_integer(f"classes of {type(self).__name__}", classes)
+
+
+class Mixup(_Mixing):
     """Blend each image, and its label, with that of another sample of the batch.
 
     x' = λ x + (1 - λ) x_j and y' = λ y + (1 - λ) y_j, λ ~ Beta(alpha, alpha) for each sample, and j
@@ -160,10 +168,6 @@ class Mixup(Augmentation):
         TargetError: a label is no class.
     """
 
-    def __init__(self, alpha: float, classes: int) -> None:
-        self.alpha = _positive("alpha of Mixup", alpha)
-        self.classes = check_size("classes of Mixup", classes)
-
     def __call__(self, x: Array, y: Array, rng: Generator) -> tuple[Array, Array]:
         """Images and probabilities, blended."""
         self._check(x, y)
@@ -172,7 +176,7 @@ class Mixup(Augmentation):
         return _blend(x, x[partner], share), _mixed_labels(y, partner, share, self.classes)
 
 
-class CutMix(Augmentation):
+class CutMix(_Mixing):
     """Paste a box of another image of the batch into each, and mix the labels by area.
 
     The box has the share 1 - λ of the image's area, λ ~ Beta(alpha, alpha), and its centre is
@@ -186,10 +190,6 @@ class CutMix(Augmentation):
     Raises:
         TargetError: a label is no class.
     """
-
-    def __init__(self, alpha: float, classes: int) -> None:
-        self.alpha = _positive("alpha of CutMix", alpha)
-        self.classes = check_size("classes of CutMix", classes)
 
     def __call__(self, x: Array, y: Array, rng: Generator) -> tuple[Array, Array]:
         """Images with what was pasted, and probabilities."""
@@ -221,8 +221,8 @@ class RandAugment(ImageAugmentation):
     """
 
     def __init__(self, n: int = 2, magnitude: float = 0.3) -> None:
-        self.n = check_size("n of RandAugment", n)
-        self.magnitude = _probability("magnitude of RandAugment", magnitude)
+        self.n = check_integer("n of RandAugment", n)
+        self.magnitude = check_probability("magnitude of RandAugment", magnitude)
 
     def _change(self, x: Array, rng: Generator) -> Array:
         rounding = 8 * np.finfo(x.dtype).eps  # what a rotation before this one may leave
@@ -435,21 +435,3 @@ def _whole(number: float | None, default: int) -> Any:
     if number is None:
         return default
     return int(number) if number.is_integer() else number
-
-
-def _non_negative(name: str, value: Any) -> float:
-    if not isinstance(value, Real) or not 0 <= float(value) < math.inf:
-        raise ConfigurationError(f"{name} must be at least 0 and finite, not {value!r}")
-    return float(value)
-
-
-def _positive(name: str, value: Any) -> float:
-    if _non_negative(name, value) == 0:
-        raise ConfigurationError(f"{name} must be above 0")
-    return float(value)
-
-
-def _probability(name: str, value: Any) -> float:
-    if not isinstance(value, Real) or not 0 <= float(value) <= 1:
-        raise ConfigurationError(f"{name} must be in [0, 1], not {value!r}")
-    return float(value)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nn.checks import check_integer
 from nn.data.dataset import Batch, Dataset
 from nn.errors import ConfigurationError
 
@@ -129,13 +130,6 @@ class DataLoader:
 
     def _generator(self, *key: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
-
-
-def check_integer(name: str, value: Any, low: int) -> None:
-    """Raise a ConfigurationError unless a value is an integer of at least ``low``, 0 or 1."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
-        wanted = "a positive integer" if low else "0 or a positive integer"
-        raise ConfigurationError(f"{name} must be {wanted}, not {value!r}")
 
 
 def _ahead(batches: Iterator[Batch], depth: int) -> Iterator[Batch]:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from nn.checks import check_integer
 from nn.data.dataset import TensorDataset
 from nn.data.options import check_options
 from nn.data.tables import sklearn_datasets
-from nn.layers.sizes import check_size
 
 
 def moons(n: int = 200, noise: float = 0.1, seed: int = 0) -> TensorDataset:
@@ -38,7 +38,7 @@ def circles(n: int = 200, noise: float = 0.1, seed: int = 0) -> TensorDataset:
 
 def blobs(n: int = 300, classes: int = 3, noise: float = 1.0, seed: int = 0) -> TensorDataset:
     """Clouds of points around centers in [-10, 10]², one a class; arguments as for ``spirals``."""
-    check_options("blobs", n, check_size("classes of blobs", classes), noise, seed)
+    check_options("blobs", n, check_integer("classes of blobs", classes), noise, seed)
     make = sklearn_datasets("the blobs data set").make_blobs
     points, labels = make(n, centers=int(classes), cluster_std=noise, random_state=seed)
     return _plane("blobs", classes, points, labels)
@@ -58,7 +58,7 @@ def spirals(n: int = 300, classes: int = 3, noise: float = 0.05, seed: int = 0) 
     Raises:
         ConfigurationError: an option is out of range.
     """
-    check_options("spirals", n, check_size("classes of spirals", classes), noise, seed)
+    check_options("spirals", n, check_integer("classes of spirals", classes), noise, seed)
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % classes
     share = rng.uniform(size=n)

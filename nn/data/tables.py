@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 import tinygrad_edu as tg
+from nn.checks import check_integer
 from nn.data.dataset import TensorDataset
 from nn.data.options import check_options
-from nn.layers.sizes import check_size
 
 
 def iris(standardize: bool = True) -> TensorDataset:
@@ -62,7 +62,7 @@ def regression(n: int = 400, features: int = 8, noise: float = 0.1, seed: int = 
         MissingExtraError: scikit-learn, which makes them, is not installed.
     """
     check_options("regression", n, 2, noise, seed)
-    check_size("features of regression", features)
+    check_integer("features of regression", features)
     make = sklearn_datasets("the regression data set").make_regression
     inputs, targets = make(n, features, n_informative=features, random_state=seed)
     rng = np.random.default_rng(seed)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 import tinygrad_edu as tg
+from nn.checks import check_integer
 from nn.data.dataset import Batch, Dataset
 from nn.errors import ConfigurationError, DataError
-from nn.layers.sizes import check_size
 from tinygrad_edu.graph import plain
 
 
@@ -108,8 +108,8 @@ class TextDataset(Dataset):
         self, text: str, block_size: int = 64, stride: int | None = None, name: str = "text"
     ) -> None:
         self.name = name
-        self.block_size = check_size("block_size", block_size)
-        self.stride = self.block_size if stride is None else check_size("stride", stride)
+        self.block_size = check_integer("block_size", block_size)
+        self.stride = self.block_size if stride is None else check_integer("stride", stride)
         if len(text) <= self.block_size:
             raise DataError(
                 f"{name} has {len(text)} characters, which is too short for a sample of"

@@ -10,9 +10,9 @@ from numpy.typing import DTypeLike
 
 import tinygrad_edu as tg
 from nn import functional as f
+from nn.checks import check_integer
 from nn.errors import ConfigurationError
 from nn.layers.function import Function
-from nn.layers.sizes import check_size
 from nn.module import Module, Parameter
 
 
@@ -205,7 +205,7 @@ class PReLU(Module):
     def __init__(
         self, num_parameters: int = 1, init: float = 0.25, *, dtype: DTypeLike = np.float32
     ) -> None:
-        self.num_parameters = check_size("PReLU's num_parameters", num_parameters)
+        self.num_parameters = check_integer("PReLU's num_parameters", num_parameters)
         self.weight = Parameter(np.full(self.num_parameters, init, dtype))
 
     def forward(self, x: Any) -> Any:

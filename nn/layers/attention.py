@@ -12,9 +12,9 @@ from numpy.typing import DTypeLike
 
 import tinygrad_edu as tg
 from nn import init, random
+from nn.checks import check_integer, check_probability
 from nn.errors import ConfigurationError
 from nn.layers.linear import Linear
-from nn.layers.sizes import check_size
 from nn.module import Module, Parameter
 from tinygrad_edu.graph import plain
 from tinygrad_edu.ops.fused import attention_weights
@@ -69,8 +69,8 @@ class MultiheadAttention(Module):
         dtype: DTypeLike = np.float32,
         rng: np.random.Generator | None = None,
     ) -> None:
-        self.embed_dim = check_size("MultiheadAttention's embed_dim", embed_dim)
-        self.num_heads = check_size("MultiheadAttention's num_heads", num_heads)
+        self.embed_dim = check_integer("MultiheadAttention's embed_dim", embed_dim)
+        self.num_heads = check_integer("MultiheadAttention's num_heads", num_heads)
         if embed_dim % num_heads:
             divisors = [n for n in range(1, self.embed_dim + 1) if not self.embed_dim % n]
             raise ConfigurationError(
@@ -78,10 +78,7 @@ class MultiheadAttention(Module):
                 f" embed_dim={embed_dim}, as {', '.join(map(str, divisors))} do, and"
                 f" {num_heads} does not"
             )
-        if not 0 <= dropout <= 1:
-            raise ConfigurationError(
-                f"MultiheadAttention's dropout is a probability, in [0, 1], not {dropout!r}"
-            )
+        check_probability("MultiheadAttention's dropout", dropout)
         self.dropout, self.batch_first, self.rng = dropout, batch_first, rng
         e = self.embed_dim
         weight = init.glorot_uniform(e, 3 * e, (3 * e, e), random.generator(rng))

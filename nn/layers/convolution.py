@@ -12,9 +12,10 @@ from numpy.typing import DTypeLike
 
 import tinygrad_edu as tg
 from nn import init, random
+from nn.checks import check_integer
 from nn.errors import ConfigurationError
 from nn.layers.activation import activation_function
-from nn.layers.sizes import Lazy, check_size
+from nn.layers.sizes import Lazy
 from nn.module import Module, Parameter
 from tinygrad_edu.ops.windows import Lengths, check_images, extents, per_axis
 
@@ -47,9 +48,9 @@ class _Convolution(Module):
         groups: int,
     ) -> None:
         name, ndim = type(self).__name__, self._ndim
-        self.groups = check_size(f"{name}'s groups", groups)
-        self.in_channels = check_size(f"{name}'s in_channels", in_channels)
-        self.out_channels = check_size(f"{name}'s out_channels", out_channels)
+        self.groups = check_integer(f"{name}'s groups", groups)
+        self.in_channels = check_integer(f"{name}'s in_channels", in_channels)
+        self.out_channels = check_integer(f"{name}'s out_channels", out_channels)
         self.kernel_size = per_axis(name, "kernel_size", kernel_size, ndim, 1)
         self.stride = per_axis(name, "stride", stride, ndim, 1)
         self.dilation = per_axis(name, "dilation", dilation, ndim, 1)

@@ -9,16 +9,13 @@ import numpy as np
 
 import tinygrad_edu as tg
 from nn import random
-from nn.errors import ConfigurationError
+from nn.checks import check_probability
 from nn.module import Module
 
 
 class _Dropout(Module):
     def __init__(self, p: float = 0.5, *, rng: np.random.Generator | None = None) -> None:
-        if not isinstance(p, int | float | np.floating) or not 0 <= p <= 1:
-            raise ConfigurationError(
-                f"{type(self).__name__}'s p is a probability, in [0, 1], not {p!r}"
-            )
+        check_probability(f"{type(self).__name__}'s p", p)
         self.p = p
         self.rng = rng
 

@@ -10,8 +10,8 @@ from numpy.typing import DTypeLike
 
 import tinygrad_edu as tg
 from nn import random
+from nn.checks import check_integer
 from nn.errors import ConfigurationError
-from nn.layers.sizes import check_size
 from nn.module import Module, Parameter
 
 
@@ -46,8 +46,8 @@ class Embedding(Module):
         dtype: DTypeLike = np.float32,
         rng: np.random.Generator | None = None,
     ) -> None:
-        self.num_embeddings = check_size("Embedding's num_embeddings", num_embeddings)
-        self.embedding_dim = check_size("Embedding's embedding_dim", embedding_dim)
+        self.num_embeddings = check_integer("Embedding's num_embeddings", num_embeddings)
+        self.embedding_dim = check_integer("Embedding's embedding_dim", embedding_dim)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise ConfigurationError(
                 f"Embedding's padding_idx must be one of its {num_embeddings} indices, not"
@@ -84,7 +84,7 @@ class SinusoidalPositionalEncoding(Module):
 
     def __init__(self, embedding_dim: int, *, batch_first: bool = False) -> None:
         kind = type(self).__name__
-        self.embedding_dim = check_size(f"{kind}'s embedding_dim", embedding_dim)
+        self.embedding_dim = check_integer(f"{kind}'s embedding_dim", embedding_dim)
         self.batch_first = batch_first
 
     def forward(self, x: Any) -> Any:
@@ -124,8 +124,8 @@ class LearnedPositionalEncoding(Module):
         rng: np.random.Generator | None = None,
     ) -> None:
         kind = type(self).__name__
-        self.max_length = check_size(f"{kind}'s max_length", max_length)
-        self.embedding_dim = check_size(f"{kind}'s embedding_dim", embedding_dim)
+        self.max_length = check_integer(f"{kind}'s max_length", max_length)
+        self.embedding_dim = check_integer(f"{kind}'s embedding_dim", embedding_dim)
         self.batch_first = batch_first
         shape = (self.max_length, self.embedding_dim)
         self.weight = Parameter(random.generator(rng).normal(0, 0.02, shape).astype(dtype))

@@ -10,8 +10,9 @@ from numpy.typing import DTypeLike
 
 import tinygrad_edu as tg
 from nn import init, random
+from nn.checks import check_integer
 from nn.layers.activation import activation_function
-from nn.layers.sizes import Lazy, check_size
+from nn.layers.sizes import Lazy
 from nn.module import Module, Parameter
 
 
@@ -45,8 +46,8 @@ class Linear(Module):
         dtype: DTypeLike = np.float32,
         rng: np.random.Generator | None = None,
     ) -> None:
-        self.in_features = check_size("Linear's in_features", in_features)
-        self.out_features = check_size("Linear's out_features", out_features)
+        self.in_features = check_integer("Linear's in_features", in_features)
+        self.out_features = check_integer("Linear's out_features", out_features)
         activation_function(nonlinearity)
         shape = (self.out_features, self.in_features)
         weight = init.for_activation(
@@ -120,9 +121,9 @@ class Bilinear(Module):
         dtype: DTypeLike = np.float32,
         rng: np.random.Generator | None = None,
     ) -> None:
-        self.in1_features = check_size("Bilinear's in1_features", in1_features)
-        self.in2_features = check_size("Bilinear's in2_features", in2_features)
-        self.out_features = check_size("Bilinear's out_features", out_features)
+        self.in1_features = check_integer("Bilinear's in1_features", in1_features)
+        self.in2_features = check_integer("Bilinear's in2_features", in2_features)
+        self.out_features = check_integer("Bilinear's out_features", out_features)
         activation_function(nonlinearity)
         shape = (self.out_features, self.in1_features, self.in2_features)
         products = self.in1_features * self.in2_features  # that an output adds up

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 import tinygrad_edu as tg
+from nn.checks import check_integer
 from nn.errors import ConfigurationError
-from nn.layers.sizes import Lazy, check_size
+from nn.layers.sizes import Lazy
 from nn.module import Module, Parameter
 from tinygrad_edu.graph import plain
 
@@ -34,7 +35,7 @@ class _RunningStatistics(Module):
         dtype: DTypeLike,
     ) -> None:
         name = type(self).__name__
-        self.num_features = check_size(f"{name}'s num_features", num_features)
+        self.num_features = check_integer(f"{name}'s num_features", num_features)
         _check_eps(name, eps)
         if momentum is not None and not 0 <= momentum <= 1:
             raise ConfigurationError(f"{name}'s momentum is None or in [0, 1], not {momentum!r}")
@@ -269,8 +270,8 @@ class GroupNorm(Module):
         *,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        self.num_groups = check_size("GroupNorm's num_groups", num_groups)
-        self.num_channels = check_size("GroupNorm's num_channels", num_channels)
+        self.num_groups = check_integer("GroupNorm's num_groups", num_groups)
+        self.num_channels = check_integer("GroupNorm's num_channels", num_channels)
         _check_eps("GroupNorm", eps)
         if num_channels % num_groups:
             raise ConfigurationError(
@@ -381,7 +382,7 @@ def _shape(name: str, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
     sizes: Any = normalized_shape if several else (normalized_shape,)
     if not sizes:
         raise ConfigurationError(f"{name}'s normalized_shape has the length of one axis or more")
-    return tuple(check_size(f"{name}'s normalized_shape", n) for n in sizes)
+    return tuple(check_integer(f"{name}'s normalized_shape", n) for n in sizes)
 
 
 def _check_eps(name: str, eps: float) -> None:

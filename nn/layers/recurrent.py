@@ -15,8 +15,8 @@ from numpy.typing import DTypeLike
 
 import tinygrad_edu as tg
 from nn import random
+from nn.checks import check_integer, check_probability
 from nn.errors import ConfigurationError
-from nn.layers.sizes import check_size
 from nn.module import Module, Parameter
 from tinygrad_edu.ops.shape import as_array
 
@@ -69,18 +69,15 @@ class _Recurrent(Module):
         rng: np.random.Generator | None = None,
     ) -> None:
         kind = type(self).__name__
-        if not 0 <= dropout <= 1:
-            raise ConfigurationError(
-                f"{kind}'s dropout is a probability, in [0, 1], not {dropout!r}"
-            )
+        check_probability(f"{kind}'s dropout", dropout)
         if dropout and num_layers == 1:
             raise ConfigurationError(
                 f"{kind}'s dropout={dropout} is between layers, and there is one: take"
                 " num_layers=2 or more, or put an nn.Dropout after it"
             )
-        self.input_size = check_size(f"{kind}'s input_size", input_size)
-        self.hidden_size = check_size(f"{kind}'s hidden_size", hidden_size)
-        self.num_layers = check_size(f"{kind}'s num_layers", num_layers)
+        self.input_size = check_integer(f"{kind}'s input_size", input_size)
+        self.hidden_size = check_integer(f"{kind}'s hidden_size", hidden_size)
+        self.num_layers = check_integer(f"{kind}'s num_layers", num_layers)
         self.bias, self.batch_first = bias, batch_first
         self.dropout, self.bidirectional, self.rng = dropout, bidirectional, rng
         for layer in range(self.num_layers):
@@ -381,8 +378,8 @@ class _Cell(Module):
         rng: np.random.Generator | None = None,
     ) -> None:
         kind = type(self).__name__
-        self.input_size = check_size(f"{kind}'s input_size", input_size)
-        self.hidden_size = check_size(f"{kind}'s hidden_size", hidden_size)
+        self.input_size = check_integer(f"{kind}'s input_size", input_size)
+        self.hidden_size = check_integer(f"{kind}'s hidden_size", hidden_size)
         weights = _weights(self._gates, self.input_size, self.hidden_size, bias, dtype, rng)
         for name, weight in weights.items():
             setattr(self, name, weight)

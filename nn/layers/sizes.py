@@ -1,4 +1,4 @@
-"""Sizes that layers are made with, and layers that learn theirs from the first batch."""
+"""Layers that learn their input size from the first batch."""
 
 from __future__ import annotations
 
@@ -6,22 +6,9 @@ import inspect
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 import tinygrad_edu as tg
 from nn.errors import ConfigurationError
 from nn.module import Module
-
-
-def check_size(name: str, size: Any) -> int:
-    """A size as an int.
-
-    Raises:
-        ConfigurationError: it is not a positive integer; the message starts with ``name``.
-    """
-    if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
-        raise ConfigurationError(f"{name} must be a positive integer, not {size!r}")
-    return int(size)
 
 
 class Lazy(Module):

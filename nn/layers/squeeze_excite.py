@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 import tinygrad_edu as tg
+from nn.checks import check_integer
 from nn.layers.linear import Linear
 from nn.layers.pooling import GlobalAvgPool
-from nn.layers.sizes import check_size
 from nn.module import Module
 
 
@@ -38,8 +38,8 @@ class SqueezeExcite(Module):
         dtype: DTypeLike = np.float32,
         rng: np.random.Generator | None = None,
     ) -> None:
-        channels = check_size("SqueezeExcite's channels", channels)
-        width = max(1, channels // check_size("SqueezeExcite's reduction", reduction))
+        channels = check_integer("SqueezeExcite's channels", channels)
+        width = max(1, channels // check_integer("SqueezeExcite's reduction", reduction))
         self.pool = GlobalAvgPool()
         self.squeeze = Linear(channels, width, nonlinearity="relu", dtype=dtype, rng=rng)
         self.excite = Linear(width, channels, nonlinearity="sigmoid", dtype=dtype, rng=rng)

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
+from nn.checks import check_integer
 from nn.layers.activation import activation_function
 from nn.layers.attention import MultiheadAttention
 from nn.layers.dropout import Dropout
 from nn.layers.linear import Linear
 from nn.layers.normalization import LayerNorm
-from nn.layers.sizes import check_size
 from nn.module import Module
 
 
@@ -220,7 +220,7 @@ class TransformerEncoder(Module):
 
     def __init__(self, encoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
         self.layers = _copies(
-            encoder_layer, check_size("TransformerEncoder's num_layers", num_layers)
+            encoder_layer, check_integer("TransformerEncoder's num_layers", num_layers)
         )
         self.norm = norm
 
@@ -252,7 +252,7 @@ class TransformerDecoder(Module):
 
     def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
         self.layers = _copies(
-            decoder_layer, check_size("TransformerDecoder's num_layers", num_layers)
+            decoder_layer, check_integer("TransformerDecoder's num_layers", num_layers)
         )
         self.norm = norm
 

@@ -142,7 +142,7 @@ def schedule(
         optimizer: whose learning rate to change.
         total_steps: how often the schedule's ``step`` will be called. For a ``Trainer`` these are
             epochs, or with ``schedule_per="step"`` the steps of all epochs together; a plateau
-            goes by epochs in either case.
+            goes by epochs.
         options: the arguments of the class above, in place of those that make it so long;
             ``warmup_cosine`` takes ``warmup_steps`` and ``eta_min``.
 

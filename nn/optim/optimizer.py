@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 
+from nn.checks import check_number
 from nn.errors import ConfigurationError, StateDictError
 from nn.optim.state import flatten, unflatten
 from tinygrad_edu import Node, ShapeError, UnknownNameError, enable_grad, mark_changed
@@ -153,7 +153,7 @@ class Optimizer:
                 )
             if name in _RANGES:
                 for number in value if name == "betas" else (value,):
-                    check_option(f"{self._name}'s {name}", number, *_RANGES[name])
+                    check_number(f"{self._name}'s {name}", number, *_RANGES[name])
 
     @property
     def parameters(self) -> list[Any]:
@@ -167,7 +167,7 @@ class Optimizer:
 
     @lr.setter
     def lr(self, lr: float) -> None:
-        check_option("lr", lr, *_RANGES["lr"])
+        check_number("lr", lr, *_RANGES["lr"])
         for group in self.param_groups:
             group["lr"] = lr
 
@@ -315,13 +315,6 @@ def moving_average(state: State, name: str, beta: float, value: Any) -> Any:
     mean += (1 - beta) * value
     state[name] = mean
     return mean
-
-
-def check_option(name: str, value: Any, low: float, high: float) -> None:
-    """Raise a ConfigurationError unless a number is in [low, high)."""
-    if not isinstance(value, Real) or not low <= float(value) < high:  # a nan is in no range
-        bound = f"in [{low}, {high})" if high < math.inf else f"at least {low} and finite"
-        raise ConfigurationError(f"{name} must be {bound}, not {value!r}")
 
 
 def as_state(p: Node, value: Any) -> Any:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from nn.checks import check_integer, check_number, check_probability
 from nn.errors import ConfigurationError, TrainingError
-from nn.optim.optimizer import Optimizer, check_option
+from nn.optim.optimizer import Optimizer
 from nn.optim.state import check_names, flatten, unflatten
 from tinygrad_edu import UnknownNameError
 from tinygrad_edu.graph import plain
@@ -147,8 +147,8 @@ class StepLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        self.step_size = _positive("step_size", step_size)
-        self.gamma = _factor("gamma", gamma)
+        self.step_size = check_integer("step_size", step_size)
+        self.gamma = check_number("gamma", gamma)
         super().__init__(optimizer)
 
     def at(self, t: int, lr: float, group: int) -> float:
@@ -167,7 +167,7 @@ class MultiStepLR(Schedule):
 
     def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1) -> None:
         self.milestones = sorted(milestones)
-        self.gamma = _factor("gamma", gamma)
+        self.gamma = check_number("gamma", gamma)
         super().__init__(optimizer)
 
     def at(self, t: int, lr: float, group: int) -> float:
@@ -179,8 +179,8 @@ class ConstantLR(Schedule):
     """lr factor for the first ``total_iters`` steps, then lr."""
 
     def __init__(self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5) -> None:
-        self.factor = _factor("factor", factor)
-        self.total_iters = _positive("total_iters", total_iters)
+        self.factor = check_number("factor", factor)
+        self.total_iters = check_integer("total_iters", total_iters)
         super().__init__(optimizer)
 
     def at(self, t: int, lr: float, group: int) -> float:
@@ -198,9 +198,9 @@ class LinearLR(Schedule):
         end_factor: float = 1.0,
         total_iters: int = 5,
     ) -> None:
-        self.start_factor = _factor("start_factor", start_factor)
-        self.end_factor = _factor("end_factor", end_factor)
-        self.total_iters = _positive("total_iters", total_iters)
+        self.start_factor = check_number("start_factor", start_factor)
+        self.end_factor = check_number("end_factor", end_factor)
+        self.total_iters = check_integer("total_iters", total_iters)
         super().__init__(optimizer)
 
     def at(self, t: int, lr: float, group: int) -> float:
@@ -224,7 +224,7 @@ class LinearWarmup(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, warmup_steps: int) -> None:
-        self.warmup_steps = _positive("warmup_steps", warmup_steps)
+        self.warmup_steps = check_integer("warmup_steps", warmup_steps)
         super().__init__(optimizer)
 
     def at(self, t: int, lr: float, group: int) -> float:
@@ -236,7 +236,7 @@ class ExponentialLR(Schedule):
     """lr gammaᵗ."""
 
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
-        self.gamma = _factor("gamma", gamma)
+        self.gamma = check_number("gamma", gamma)
         super().__init__(optimizer)
 
     def at(self, t: int, lr: float, group: int) -> float:
@@ -248,8 +248,8 @@ class PolynomialLR(Schedule):
     """lr (1 - t / total_iters)^power, and 0 from then on."""
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0) -> None:
-        self.total_iters = _positive("total_iters", total_iters)
-        self.power = _factor("power", power)
+        self.total_iters = check_integer("total_iters", total_iters)
+        self.power = check_number("power", power)
         super().__init__(optimizer)
 
     def at(self, t: int, lr: float, group: int) -> float:
@@ -264,8 +264,8 @@ class CosineAnnealingLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:  # noqa: N803
-        self.T_max = _positive("T_max", T_max)
-        self.eta_min = _factor("eta_min", eta_min)
+        self.T_max = check_integer("T_max", T_max)
+        self.eta_min = check_number("eta_min", eta_min)
         super().__init__(optimizer)
 
     def at(self, t: int, lr: float, group: int) -> float:
@@ -286,8 +286,8 @@ class CosineAnnealingWarmRestarts(Schedule):
         T_mult: int = 1,  # noqa: N803
         eta_min: float = 0.0,
     ) -> None:
-        self.T_0, self.T_mult = _positive("T_0", T_0), _positive("T_mult", T_mult)
-        self.eta_min = _factor("eta_min", eta_min)
+        self.T_0, self.T_mult = check_integer("T_0", T_0), check_integer("T_mult", T_mult)
+        self.eta_min = check_number("eta_min", eta_min)
         super().__init__(optimizer)
 
     def at(self, t: int, lr: float, group: int) -> float:
@@ -343,12 +343,11 @@ class OneCycleLR(Schedule):
                 raise ConfigurationError(
                     "OneCycleLR needs total_steps, or epochs and steps_per_epoch"
                 )
-            total_steps = _positive("epochs", epochs) * _positive(
+            total_steps = check_integer("epochs", epochs) * check_integer(
                 "steps_per_epoch", steps_per_epoch
             )
-        self.total_steps = _positive("total_steps", total_steps)
-        if not 0 <= pct_start <= 1:
-            raise ConfigurationError(f"pct_start is a share, in [0, 1], not {pct_start!r}")
+        self.total_steps = check_integer("total_steps", total_steps)
+        check_probability("pct_start", pct_start)
         if anneal_strategy not in _ANNEALING:
             raise UnknownNameError("anneal_strategy", anneal_strategy, _ANNEALING)
         self._anneal = _ANNEALING[anneal_strategy]
@@ -363,12 +362,12 @@ class OneCycleLR(Schedule):
             high = _per_group("max_momentum", max_momentum, optimizer)
             for name, momenta in ("base_momentum", low), ("max_momentum", high):
                 for momentum in momenta:
-                    check_option(name, momentum, 0, 1)
+                    check_number(name, momentum, 0, 1)
             self._momenta = list(zip(low, high, strict=True))
         # The learning rates between which it goes, as shares of max_lr, and the phases: the last
         # step of each, and which of those it goes from and to.
-        first = 1 / _factor("div_factor", div_factor)
-        self._shares = (first, 1.0, first / _factor("final_div_factor", final_div_factor))
+        first = 1 / check_number("div_factor", div_factor)
+        self._shares = (first, 1.0, first / check_number("final_div_factor", final_div_factor))
         up, end = pct_start * self.total_steps - 1, self.total_steps - 1
         self._phases: list[tuple[float, int, int]] = [(up, _FIRST, _TOP), (end, _TOP, _LAST)]
         if three_phase:
@@ -507,9 +506,9 @@ class ReduceLROnPlateau:
             raise UnknownNameError("mode of ReduceLROnPlateau", mode, ["min", "max"])
         if threshold_mode not in ("rel", "abs"):
             raise UnknownNameError("threshold_mode", threshold_mode, ["rel", "abs"])
-        check_option("factor of ReduceLROnPlateau", factor, 0, 1)
-        check_option("patience", patience, 0, math.inf)
-        check_option("cooldown", cooldown, 0, math.inf)
+        check_number("factor of ReduceLROnPlateau", factor, 0, 1)
+        check_number("patience", patience)
+        check_number("cooldown", cooldown)
         self.optimizer, self.factor = optimizer, factor
         self.patience, self.cooldown, self.eps = patience, cooldown, eps
         self.mode, self.threshold, self.threshold_mode = mode, threshold, threshold_mode
@@ -624,14 +623,3 @@ def _per_group(name: str, value: Any, optimizer: Optimizer) -> list[Any]:
             f"{name} needs one value, or one for each of {groups} groups, not {len(value)}"
         )
     return list(value)
-
-
-def _positive(name: str, value: Any) -> int:
-    if not isinstance(value, Integral) or value < 1:
-        raise ConfigurationError(f"{name} must be a positive integer, not {value!r}")
-    return int(value)
-
-
-def _factor(name: str, value: float) -> float:
-    check_option(name, value, 0, math.inf)
-    return value

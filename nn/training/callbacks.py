@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import tinygrad_edu as tg
-from nn.data.loader import check_integer
+from nn.checks import check_integer, check_number
 from nn.errors import ConfigurationError
-from nn.optim.optimizer import check_option
 
 if TYPE_CHECKING:
     from nn.data import DataLoader
@@ -75,7 +74,7 @@ class EarlyStopping(Callback):
         mode: str | None = None,
     ) -> None:
         check_integer("patience", patience, 1)
-        check_option("min_delta", min_delta, 0, math.inf)
+        check_number("min_delta", min_delta, 0, math.inf)
         if mode not in (None, "min", "max"):
             raise tg.UnknownNameError("mode of EarlyStopping", mode, ["min", "max"])
         self.patience, self.monitor, self.min_delta = patience, monitor, min_delta

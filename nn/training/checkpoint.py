@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import tinygrad_edu as tg
-from nn.data.loader import check_integer
+from nn.checks import check_integer
 from nn.errors import CheckpointError, ConfigurationError, StateDictError
 from nn.module import Module
 from nn.training.callbacks import Callback

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 import tinygrad_edu as tg
+from nn.checks import check_integer
 from nn.data import DataLoader, Dataset
-from nn.data.loader import check_integer
 from nn.errors import ConfigurationError
 from nn.module import Module, evaluating
 from nn.training.metrics import Metric, metric

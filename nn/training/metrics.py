@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
+from nn.checks import check_integer
 from nn.errors import TrainingError
-from nn.layers.sizes import check_size
 from tinygrad_edu import DTypeError, ShapeError, TargetError, UnknownNameError
 from tinygrad_edu.graph import plain
 from tinygrad_edu.ops.targets import check_distributions, check_labels, refuse
@@ -145,7 +145,7 @@ class TopK(_ShareOfHits):
     """
 
     def __init__(self, k: int = 5) -> None:
-        self.k = check_size("k of TopK", k)
+        self.k = check_integer("k of TopK", k)
         self.name = f"top_{self.k}"
         super().__init__()
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nn.checks import check_integer
 from nn.errors import ConfigurationError
-from nn.layers.sizes import check_size
 from nn.module import Module
 from nn.optim.clipping import gradient_norm
 from nn.optim.state import check_names
@@ -158,10 +158,10 @@ class WeightHistograms(Callback):
     """
 
     def __init__(self, bins: int = 50, every: int = 1) -> None:
-        self.bins = check_size("bins of WeightHistograms", bins)
+        self.bins = check_integer("bins of WeightHistograms", bins)
         if self.bins < 2:
             raise ConfigurationError("bins of WeightHistograms must be at least 2: 0 is an edge")
-        self.every = check_size("every of WeightHistograms", every)
+        self.every = check_integer("every of WeightHistograms", every)
         self.epochs: list[int] = []
         self._histograms: dict[str, _Histograms] = {}
 
@@ -261,7 +261,7 @@ class RunningStatistics(Callback):
 
     def __init__(self, every: int | None = None) -> None:
         if every is not None:
-            every = check_size("every of RunningStatistics", every)
+            every = check_integer("every of RunningStatistics", every)
         self.every = every
         self.steps: list[int] = []
         self.means: dict[str, list[Array]] = {}

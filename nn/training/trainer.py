@@ -14,9 +14,9 @@ import numpy as np
 
 import tinygrad_edu as tg
 from nn import random
+from nn.checks import check_integer
 from nn.data import DataLoader, Dataset, random_split
 from nn.data.dataset import Batch
-from nn.data.loader import check_integer
 from nn.errors import CheckpointError, ConfigurationError, StateDictError, TrainingError
 from nn.module import Module
 from nn.optim import EMA, Clipping, Optimizer, ReduceLROnPlateau, Schedule

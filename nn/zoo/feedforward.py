@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from nn.checks import check_integer
 from nn.containers import Sequential
 from nn.errors import ConfigurationError
 from nn.layers.activation import activation_module
 from nn.layers.dropout import Dropout
 from nn.layers.flatten import Flatten
 from nn.layers.linear import Linear
-from nn.layers.sizes import check_size
 from nn.module import Module
 
 
@@ -48,7 +48,7 @@ def feedforward(
     modules: dict[str, Module] = {}
     widths: list[Any] = list(sizes)
     if isinstance(widths[0], Sequence):
-        shape = [check_size("each size of a network's input", size) for size in widths[0]]
+        shape = [check_integer("each size of a network's input", size) for size in widths[0]]
         widths[0] = math.prod(shape)
         modules["flatten"] = Flatten()
     for i, (n_in, n_out) in enumerate(pairwise(widths[:-1]), start=1):

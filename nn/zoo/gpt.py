@@ -10,13 +10,13 @@ from numpy.typing import DTypeLike
 
 import tinygrad_edu as tg
 from nn import random
+from nn.checks import check_integer
 from nn.errors import ConfigurationError
 from nn.layers.activation import GELU
 from nn.layers.dropout import Dropout
 from nn.layers.embedding import Embedding, LearnedPositionalEncoding
 from nn.layers.linear import Linear
 from nn.layers.normalization import LayerNorm
-from nn.layers.sizes import check_size
 from nn.layers.transformer import TransformerEncoder, TransformerEncoderLayer
 from nn.module import Module, evaluating
 from tinygrad_edu.graph import plain
@@ -67,7 +67,7 @@ class GPT(Module):
         dtype: DTypeLike = np.float32,
         rng: np.random.Generator | None = None,
     ) -> None:
-        self.block_size = check_size("GPT's block_size", block_size)
+        self.block_size = check_integer("GPT's block_size", block_size)
         self.tokens = Embedding(vocab_size, n_embd, dtype=dtype, rng=rng)
         self.positions = LearnedPositionalEncoding(
             block_size, n_embd, batch_first=True, dtype=dtype, rng=rng
@@ -142,7 +142,7 @@ class GPT(Module):
                 " likeliest token every time"
             )
         if top_k is not None:
-            top_k = check_size("generate's top_k", top_k)
+            top_k = check_integer("generate's top_k", top_k)
         indices = self._checked(indices)
         draw = random.generator(rng)
         with tg.no_grad(), evaluating(self):

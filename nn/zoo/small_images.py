@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 
+from nn.checks import check_integer
 from nn.errors import ConfigurationError
 from nn.layers.activation import Identity
 from nn.layers.pooling import MaxPool2d
-from nn.layers.sizes import check_size
 from nn.module import Module
 
 SMALLEST_IMAGE = 8
@@ -42,7 +42,7 @@ def fitted_strides(
     >>> fitted_strides("ConvNeXtTiny", 32, 4, 2, 2, 2)
     (2, 2, 2, 2)
     """
-    if check_size(f"{model}'s image_size", image_size) < SMALLEST_IMAGE:
+    if check_integer(f"{model}'s image_size", image_size) < SMALLEST_IMAGE:
         raise ConfigurationError(
             f"{model} takes images from {SMALLEST_IMAGE}x{SMALLEST_IMAGE} pixels up, not"
             f" image_size={image_size}: nn.Upsample enlarges them"

@@ -328,7 +328,7 @@ def test_a_name_makes_what_is_printed(name, written):
         (lambda: nn.data.Shift(1.5), "pixels of Shift"),
         (lambda: nn.data.Rotate(-1), "degrees of Rotate must be at least 0"),
         (lambda: nn.data.Noise(float("nan")), "std of Noise"),
-        (lambda: nn.data.HorizontalFlip(2), r"p of HorizontalFlip must be in \[0, 1\]"),
+        (lambda: nn.data.HorizontalFlip(2), r"p of HorizontalFlip is a probability, in \[0, 1\]"),
         (lambda: nn.data.Mixup(0, 3), "alpha of Mixup must be above 0"),
         (lambda: augmentation(["shif"], 8, 3), "Did you mean 'shift'"),
         (lambda: augmentation(["shift:x"], 8, 3), "number after the colon, not 'x'"),

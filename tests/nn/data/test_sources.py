@@ -85,7 +85,7 @@ def test_as_many_classes_are_made_as_are_wanted_of_nearly_one_size(name, classes
     sizes = np.bincount(data.targets, minlength=classes)
     assert len(data.classes) == len(sizes) == classes
     assert sizes.max() - sizes.min() <= 1
-    with pytest.raises(nn.ConfigurationError, match=f"n of {name}.* 14 or more"):
+    with pytest.raises(nn.ConfigurationError, match=f"n of {name}.* at least 14"):
         nn.data.load(name, n=13, classes=14)
     with pytest.raises(nn.ConfigurationError, match=f"classes of {name}"):
         nn.data.load(name, classes=0)

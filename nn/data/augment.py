@@ -226,7 +226,7 @@ class RandAugment(ImageAugmentation):
 
     def _change(self, x: Array, rng: Generator) -> Array:
         rounding = 8 * np.finfo(x.dtype).eps  # what a rotation before this one may leave
-        if ((x < -rounding) | (x > 1 + rounding)).any():
+        if not ((x >= -rounding) & (x <= 1 + rounding)).all():  # a nan is not either
             raise ConfigurationError(
                 f"{self!r} changes pixels in [0, 1], and these are from {x.min():.4g} to"
                 f" {x.max():.4g}: scale them, and add noise after it, not before"

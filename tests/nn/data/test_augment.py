@@ -351,3 +351,10 @@ def test_a_name_makes_what_is_printed(name, written):
 def test_what_makes_no_sense_is_named(make, message):
     with pytest.raises(tg.TinygradError, match=message):
         make()
+
+
+def test_randaugment_refuses_an_image_with_a_nan():
+    x = images(3, 4)
+    x[1, 0, 2, 2] = np.nan
+    with pytest.raises(nn.ConfigurationError, match="from nan to nan"):
+        apply(nn.data.RandAugment(), x)

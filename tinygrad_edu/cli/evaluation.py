@@ -75,8 +75,12 @@ def evaluate(
     loss: Callable[[Any, Any], Any],
     metrics: Sequence[str | Metric],
 ) -> Evaluation:
-    """Ask a model about every sample."""
-    scores = nn.training.evaluate(model, samples, loss, metrics)
+    """Measure a model on every sample, and take its answers."""
+    return answers(model, samples, nn.training.evaluate(model, samples, loss, metrics))
+
+
+def answers(model: nn.Module, samples: Dataset, scores: dict[str, float]) -> Evaluation:
+    """Ask a model, whose scores are known, about every sample."""
     probabilities = None
     if samples.classes and samples.targets.ndim == 1:
         logits = nn.training.predict(model, samples.inputs).astype(np.float64)

@@ -13,7 +13,7 @@ import tinygrad_edu as tg
 import viz
 from tinygrad_edu import Tensor
 from tinygrad_edu.cli import scalar
-from tinygrad_edu.cli.evaluation import confusion_figure, evaluate, mistakes_figure
+from tinygrad_edu.cli.evaluation import answers, confusion_figure, mistakes_figure
 from tinygrad_edu.cli.run import Run
 from tinygrad_edu.cli.settings import build_loader
 from viz.dot import Direction
@@ -119,7 +119,7 @@ def _learned_sections(run: Run) -> list[Section]:
                 "The class it chooses at every place, and the held-out points.",
             )
         )
-    found = evaluate(run.model, parts.held_out, run.trainer.loss, run.trainer.metrics)
+    found = answers(run.model, parts.held_out, run.scores)
     sections.append(
         figure_section(
             confusion_figure(found),

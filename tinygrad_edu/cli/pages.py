@@ -93,7 +93,7 @@ def _seen_sections(run: Run) -> list[Section]:
             viz.show_batch(batches),
             run.folder / "batch.svg",
             "What it saw",
-            "The first batch, augmented as in training, with its labels.",
+            "The first batch, as training saw it, with its labels.",
         )
     ]
 

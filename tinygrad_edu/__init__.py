@@ -6,7 +6,7 @@ here they are ``tinygrad_edu.sum`` and so on.
 
 from typing import Any
 
-from tinygrad_edu.anomaly import detect_anomaly
+from tinygrad_edu.anomaly import detect_anomaly, source_lines
 from tinygrad_edu.changes import mark_changed
 from tinygrad_edu.errors import (
     AnomalyError,
@@ -580,6 +580,7 @@ __all__ = [
     "softplus",
     "softsign",
     "sort",
+    "source_lines",
     "split",
     "sqrt",
     "square",

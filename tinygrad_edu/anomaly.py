@@ -1,4 +1,4 @@
-"""detect_anomaly: which operation, module and source line made the first nan or inf."""
+"""Where a node was made: source lines on request, and the first nan or inf with its origin."""
 
 from __future__ import annotations
 
@@ -15,10 +15,31 @@ from tinygrad_edu.errors import AnomalyError
 if TYPE_CHECKING:
     from tinygrad_edu.graph import Node
 
-# How many detect_anomaly blocks are open anywhere: what is asked first, since it costs nothing.
+# How many blocks of the two kinds below are open anywhere: asked first, since it costs nothing.
 watchers = 0
 
-_watching: ContextVar[bool] = ContextVar("tinygrad_edu.watching", default=False)
+# What is watched for here: nothing, lines only, or anomalies too.
+_OFF, _LINES, _ANOMALIES = range(3)
+_watching: ContextVar[int] = ContextVar("tinygrad_edu.watching", default=_OFF)
+
+
+@contextmanager
+def source_lines() -> Iterator[None]:
+    """Within it every operation takes down the line of source that called it, in ``node.line``.
+
+    A page of the graph then shows the line that made each node. Finding the line takes longer than
+    many an operation, so it is done only here and in ``detect_anomaly``.
+
+    >>> from tinygrad_edu import Value, source_lines
+    >>> with source_lines():
+    ...     y = Value(2.0) * 3
+    >>> file, colon, number = y.line.rpartition(":")
+    >>> number.isdigit()
+    True
+    """
+    # An outer block that looks for anomalies goes on doing so.
+    with _watch(max(_LINES, _watching.get())):
+        yield
 
 
 @contextmanager
@@ -37,9 +58,15 @@ def detect_anomaly() -> Iterator[None]:
       ...
     tinygrad_edu.errors.AnomalyError: the backward of sqrt, called at ..., gave inf in the ...
     """
+    with _watch(_ANOMALIES):
+        yield
+
+
+@contextmanager
+def _watch(what: int) -> Iterator[None]:
     global watchers
     watchers += 1
-    token = _watching.set(True)
+    token = _watching.set(what)
     try:
         yield
     finally:
@@ -48,17 +75,18 @@ def detect_anomaly() -> Iterator[None]:
 
 
 def look_at_result(node: Node, op_name: str) -> None:
-    """Raise if an operation's result is not finite; else take down where it was called."""
-    if not _watching.get():
+    """Take down where an operation was called; raise if its result is not finite."""
+    watching = _watching.get()
+    if watching == _OFF:
         return
     node.line = _calling_line()
-    if found := _not_finite(node.data):
+    if watching == _ANOMALIES and (found := _not_finite(node.data)):
         raise _anomaly(node, f"{op_name}{_place(node)} gave {found}")
 
 
 def look_at_gradients(node: Node, pending: dict[Node, Any]) -> None:
     """Raise if what the rules of ``node`` passed back is not finite."""
-    if not _watching.get() or node.op is None:
+    if _watching.get() != _ANOMALIES or node.op is None:
         return
     for x in node.inputs:
         if getattr(x, "requires_grad", False) and x in pending:

@@ -34,7 +34,8 @@ class Node:
         scope: the path of the module that made it, such as ``"features.0"``; else ``""``.
         label: a name for people.
         born: the time it was made at, on the clock of in-place changes.
-        line: the line of source that made it, if ``detect_anomaly`` took it down.
+        line: ``file:number`` of the source that made it, where ``source_lines`` or
+            ``detect_anomaly`` took it down.
         requires_grad: whether a gradient flows to it.
         keeps_grad: whether ``backward`` stores its gradient in ``grad``, as it does for leaves.
     """

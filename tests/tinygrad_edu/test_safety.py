@@ -1,6 +1,7 @@
 """In-place changes, detect_anomaly, hooks, and the graph that an error carries."""
 
 import gc
+import sys
 
 import numpy as np
 import pytest
@@ -218,3 +219,19 @@ def test_an_index_that_the_caller_changes_afterwards_changes_no_gradient():
     index[:] = 2
     y.backward()
     assert x.grad.tolist() == [2, 0, 0]
+
+
+def test_source_lines_names_the_line_that_called_an_operation_and_raises_on_no_nan():
+    x = Tensor([0.0], requires_grad=True)
+    with tg.source_lines(), np.errstate(divide="ignore", invalid="ignore"):
+        y = x.log() * 0
+        line = sys._getframe().f_lineno - 1
+    assert y.line == y.inputs[0].line == f"{__file__}:{line}"
+    assert np.isnan(y.item())
+
+
+def test_source_lines_within_detect_anomaly_still_finds_one():
+    x = Value(0.0)
+    silent = np.errstate(divide="ignore")
+    with silent, tg.detect_anomaly(), tg.source_lines(), pytest.raises(tg.AnomalyError):
+        x.log()

@@ -9,6 +9,7 @@ from tinygrad_edu import MissingFolderError
 from viz import plots, report
 from viz.dot import LayoutError
 from viz.drawing import Drawing, draw
+from viz.page import Page, page
 from viz.plots import show_batch
 from viz.report import Section
 
@@ -16,8 +17,10 @@ __all__ = [
     "Drawing",
     "LayoutError",
     "MissingFolderError",
+    "Page",
     "Section",
     "draw",
+    "page",
     "plots",
     "report",
     "show_batch",

@@ -25,7 +25,7 @@ from viz.graph import Box, Picture, number
 from viz.scale import PAPER, Scale
 
 Direction = Literal["LR", "TB"]
-Format = Literal["svg", "png"]
+Format = Literal["svg", "png", "json0"]
 
 LONGEST_LABEL = 40
 FONT, FONT_SIZE = "Helvetica", 11
@@ -105,7 +105,7 @@ def lay_out(source: str, form: Format, dpi: int | None = None) -> bytes:
 
     Args:
         source: DOT source.
-        form: ``"svg"`` or ``"png"``.
+        form: ``"svg"``, ``"png"``, or ``"json0"`` for places alone.
         dpi: dots per inch, for PNG.
 
     Raises:

@@ -81,8 +81,30 @@ class Picture:
     has_gradients: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A picture, and what it was taken from.
+
+    Attributes:
+        picture: the picture.
+        names: the box of each node.
+        order: the nodes that a gradient flows through, in topological order.
+        gradients: ∂root/∂node, if there are any.
+    """
+
+    picture: Picture
+    names: dict[Node, str]
+    order: list[Node]
+    gradients: dict[Node, Any] | None
+
+
 def picture(root: Node | Failure, gradient: Any = None) -> Picture:
-    """The drawing model of the graph that ends in ``root``.
+    """The drawing model of the graph that ends in ``root``; see ``survey``."""
+    return survey(root, gradient).picture
+
+
+def survey(root: Node | Failure, gradient: Any = None) -> Survey:
+    """The drawing model of the graph that ends in ``root``, with the nodes that it shows.
 
     Args:
         root: the node whose gradients are shown; or the ``graph`` of an error, for the graph up
@@ -132,13 +154,14 @@ def picture(root: Node | Failure, gradient: Any = None) -> Picture:
         uses = add_inputs(root)
         boxes.append(_failure_box(f"n{len(boxes)}", root))
         arrows += [Arrow(tail, boxes[-1].name, None) for tail, _ in uses]
-    return Picture(
+    drawn = Picture(
         tuple(boxes),
         tuple(arrows),
         tuple(_groups(boxes)),
         signed=isinstance(ends[0] if ends else root, Value),
         has_gradients=found is not None,
     )
+    return Survey(drawn, names, order, found)
 
 
 def local_derivative(y: Value, position: int) -> float | None:
@@ -160,11 +183,11 @@ def local_derivative(y: Value, position: int) -> float | None:
         return None
     operands = [x.data if isinstance(x, Value) else x for x in y.inputs]
     attrs = y.attrs or {}
-    try:
-        return float(rule(1.0, y.data, *operands, **attrs))
-    except (ArithmeticError, ValueError):
-        # Python raises where IEEE arithmetic has an inf or nan, as in 1 / 0.
-        with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):
+        try:
+            return float(rule(1.0, y.data, *operands, **attrs))
+        except (ArithmeticError, ValueError):
+            # Python raises where IEEE arithmetic has an inf or nan, as in 1 / 0.
             return float(rule(*map(np.float64, (1.0, y.data, *operands)), **attrs))
 
 
@@ -228,7 +251,7 @@ def _box(name: str, node: Node, leaf_scope: str, found: dict[Node, Any] | None) 
         kind = "parameter" if isinstance(node, Tensor) else "leaf"
     else:
         kind = "data"
-    gradient = None if found is None else _size(found.get(node))
+    gradient = None if found is None else size(found.get(node))
     rows = _array_rows(node.data) if isinstance(node, Tensor) else [("data", number(node.data))]
     if found is not None and node.requires_grad:
         caption = "‖grad‖" if isinstance(node, Tensor) else "grad"
@@ -257,7 +280,7 @@ def _array_rows(data: np.ndarray[Any, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def _size(gradient: Any) -> float | None:
+def size(gradient: Any) -> float | None:
     """A number as it is; of an array the Euclidean norm, safe from overflow."""
     if not isinstance(gradient, np.ndarray):
         return None if gradient is None else float(gradient)

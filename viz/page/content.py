@@ -71,6 +71,7 @@ def content(root: Node, gradient: Any, direction: Direction, recorder: Any = Non
     return {
         "root": index_of[root],
         "signed": picture.signed,
+        "direction": direction,
         "boxes": boxes,
         "arrows": [(index[arrow.tail], index[arrow.head]) for arrow in picture.arrows],
         "order": [index_of[node] for node in taken.order],

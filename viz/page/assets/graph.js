@@ -68,7 +68,6 @@ function title(i) {
 function rows(i) {
   const box = boxes[i];
   const known = isKnown(i, state.step);
-  const found = state.found.get(i);
   if (box.kind === "number") return [];
   const first = box.data !== undefined ? ["data", known ? show(run.data[i]) : "·"] : [...box.rows[0]];
   if (box.data === undefined && !known) first[1] = "·";
@@ -76,7 +75,8 @@ function rows(i) {
   if (box.requires_grad && content.seed !== null) {
     const caption = content.signed ? "grad" : "‖grad‖";
     const gradient = gradientShown(i);
-    lines.push([caption, found ? show(gradient) : state.step === lastStep ? "no grad" : "·"]);
+    const awaited = state.at === null ? state.step < lastStep : box.parameter === undefined;
+    lines.push([caption, gradient !== null ? show(gradient) : awaited ? "·" : "no grad"]);
   } else if (box.rows.length > 1 && box.data === undefined) {
     lines.push(box.rows[1]);
   }
@@ -200,7 +200,7 @@ function refreshBox(i, built) {
   const done = state.step === lastStep;
   const marks = {
     later: !known,
-    missing: passes && done && gradient === null,
+    missing: passes && done && gradient === null && (state.at === null || box.parameter !== undefined),
     zero: passes && shown && gradient === 0,
     broken: shown && gradient !== null && !Number.isFinite(gradient),
     draggable: isDraggable(i),

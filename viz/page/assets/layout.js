@@ -92,7 +92,9 @@ function arrange() {
         if (isOpenModule(item)) continue;
         const [centreX, centreY] = inside.places[item];
         const [atX, atY] = points[end];
-        points[end] = [x(centreX) + flat[2 * end] - centreX, y(centreY) + flat[2 * end + 1] - centreY];
+        points[end] = isPort(item)
+          ? [x(centreX), y(centreY)]
+          : [x(centreX) + flat[2 * end] - centreX, y(centreY) + flat[2 * end + 1] - centreY];
         points[next] = [points[next][0] + points[end][0] - atX, points[next][1] + points[end][1] - atY];
       }
       routes.push({ points, arrows: along, arrives: !isPort(head) && !isOpenModule(head) });
@@ -114,8 +116,9 @@ function arrange() {
     for (const [port, some] of bySource) {
       const at = ports.get(port);
       const [from, to] = side === "in" ? [end, at] : [at, end];
-      const bend = (to[0] - from[0]) / 2;
-      routes.push({ points: [from, [from[0] + bend, from[1]], [to[0] - bend, to[1]], to], arrows: some, arrives: false });
+      const middle = [(from[0] + to[0]) / 2, (from[1] + to[1]) / 2];
+      const bends = content.direction === "LR" ? [[middle[0], from[1]], [middle[0], to[1]]] : [[from[0], middle[1]], [to[0], middle[1]]];
+      routes.push({ points: [from, ...bends, to], arrows: some, arrives: false });
     }
   }
   return { items, routes, width: whole.width, height: whole.height };

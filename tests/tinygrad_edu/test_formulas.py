@@ -1,6 +1,5 @@
 """A formula read from a rule is worth what the rule says, in Python, on paper and in JavaScript."""
 
-import json
 import math
 
 import numpy as np
@@ -9,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_edu as tg
-from tinygrad_edu import Value
 from tinygrad_edu.formulas import (
     Slot,
     derivative_formula,
@@ -95,29 +93,30 @@ def test_negative_numbers_are_in_parentheses_where_they_need_them():
     assert derivative_formula(tg.multiply, 0).parts == (Slot("b", False),)
 
 
-@given(
-    st.sampled_from(
-        [
-            case
-            for case in RULES
-            if case[0].name
-            in "add subtract multiply divide tanh sigmoid square softsign arctan silu".split()
-        ]
-    ),
-    st.data(),
-)
+ARITHMETIC = {
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "tanh",
+    "sigmoid",
+    "square",
+    "arctan",
+    "silu",
+}
+
+
+@given(st.sampled_from([case for case in RULES if case[0].name in ARITHMETIC]), st.data())
 def test_a_formula_with_numbers_in_it_is_worth_its_value(case, data):
     op, i = case
     names = ["g", "y", *operand_names(op)]
     slots = {name: data.draw(st.integers(-9, 9)) for name in names}
     formula = gradient_formula(op, i)
     text = formula.fill(**slots)
-    for written, python in (("·", "*"), ("²", "**2"), ("√", "math.sqrt")):
-        text = text.replace(written, python)
-    text = text.replace("|x|", "abs(x)").replace(f"|{slots.get('x')}|", f"abs({slots.get('x')})")
+    text = text.replace("·", "*").replace("²", "**2")
     try:
         expected = formula.evaluate(**{k: np.float64(v) for k, v in slots.items()})
-        found = eval(text, {"math": math, "sigmoid": tg.sigmoid})
+        found = eval(text, {"sigmoid": tg.sigmoid})
     except (ZeroDivisionError, RuntimeWarning):
         return
     assert found == pytest.approx(float(expected), rel=1e-12)
@@ -145,12 +144,11 @@ def test_where_no_gradient_flows_or_a_rule_looks_at_shapes_there_is_no_formula()
 
 
 def in_browser(browser, source):
-    """What a list of JavaScript expressions is worth; numbers come as texts, since JSON has no nan."""
+    """What a list of JavaScript expressions is worth; as texts, since JSON has no nan."""
     tab = browser.new_page()
+    function = f"{javascript_functions()}; return [{source}].map((x) => String(Number(x)));"
     try:
-        texts = tab.evaluate(
-            f"() => {{ {javascript_functions()}; return [{source}].map((x) => String(Number(x))); }}"
-        )
+        texts = tab.evaluate(f"() => {{ {function} }}")
     finally:
         tab.close()
     return [float(text.replace("Infinity", "inf")) for text in texts]
@@ -215,11 +213,3 @@ def test_every_rule_on_numbers_does_the_same_in_javascript(browser):
             f"...[{arguments}].map((each) => (({', '.join(names)}) => {expression})(...each))"
         )
     assert_close(in_browser(browser, ", ".join(calls)), expected, what)
-
-
-def test_what_a_rule_hands_on_is_what_backward_does():
-    x = Value(0.3)
-    y = x.tanh()
-    y.backward()
-    assert derivative_formula(tg.tanh, 0).evaluate(y=y.data) == x.grad
-    assert json.dumps(str(derivative_formula(tg.tanh, 0)))

@@ -90,19 +90,21 @@ def draw(
     variables: Annotated[
         list[str] | None, typer.Argument(metavar="NAME=NUMBER...", show_default=False)
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="A .svg, .png or .dot file.")] = Path(
-        "graph.svg"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="A .svg, .png or .dot file; .html for a page of steps."),
+    ] = Path("graph.svg"),
 ) -> None:
-    """Draw the graph of an expression, with every gradient.
+    """Draw the graph of an expression, with every gradient, or a page to step through it.
 
-    For example: tinygrad-edu draw "tanh(w*x + b)" w=0.5 x=2 b=-1 -o neuron.svg
+    For example: tinygrad-edu draw "tanh(w*x + b)" w=0.5 x=2 b=-1 -o neuron.html
 
     A negative number of a variable needs no quotes; an expression that starts with a minus goes
     after "--".
     """
     root, leaves = expressions.evaluate(expression, expressions.assignments(variables or []))
-    path = viz.draw(root).save(out)
+    is_page = out.suffix.lower() == ".html"
+    path = (viz.page(root, title=expression) if is_page else viz.draw(root)).save(out)
     console = Console(highlight=False)
     root.backward()
     console.print(f"{expression} = {root.data:.6g}", markup=False)

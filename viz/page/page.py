@@ -107,8 +107,8 @@ class Page:
             MissingFolderError: the file's folder does not exist.
             UnknownNameError: the name ends in something else.
         """
-        if Path(path).suffix.lower() not in (".html", ".htm"):
-            raise UnknownNameError("suffix for a page", Path(path).suffix, (".html", ".htm"))
+        if Path(path).suffix.lower() != ".html":
+            raise UnknownNameError("suffix for a page", Path(path).suffix, (".html",))
         return write(path, self.html().encode())
 
     def _repr_html_(self) -> str:

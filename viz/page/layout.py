@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from viz.dot import Direction, lay_out
+from viz.dot import Direction, LayoutError, lay_out
 
 Size = tuple[float, float]
 Point = tuple[float, float]
@@ -20,6 +20,8 @@ Point = tuple[float, float]
 # Of the space around a module's inside, in pixels; its title is above.
 PADDING = 10.0
 PORT = 6.0
+# Side by side in one module; this many take Graphviz some three seconds, twice as many four times.
+MOST_ITEMS = 5000
 # In inches; an arrow to the right has room for a number on it.
 RANK_DISTANCE = {"LR": 0.7, "TB": 0.4}
 
@@ -78,7 +80,7 @@ def insides(
         By module, outer ones first.
 
     Raises:
-        LayoutError: there is no layout engine, or it failed.
+        LayoutError: a module has too much inside, there is no layout engine, or it failed.
     """
     found = {module: Inside() for module in ("", *parents)}
     around = {**parents, **groups}
@@ -89,7 +91,13 @@ def insides(
         inside.places.setdefault(tail, (0.0, 0.0))
         inside.places.setdefault(head, (0.0, 0.0))
         inside.routes.append(Route(tail, head, [arrow]))
-    for inside in found.values():
+    for module, inside in found.items():
+        if len(inside.places) > MOST_ITEMS:
+            raise LayoutError(
+                f"{f'module {module}' if module else 'the graph'} has {len(inside.places):,} nodes"
+                f" side by side, and a page takes {MOST_ITEMS:,}: make the graph of fewer samples or"
+                " steps, start from a node further up, or run parts of it in modules, which close"
+            )
         inside.routes = _merged(inside.routes)
     _place(list(found.values()), sizes, direction)
     return found

@@ -1,8 +1,10 @@
 """Every arrow has a way from its tail to its head, through the ports of the modules between."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import viz
 from viz.page.layout import insides
 
 
@@ -82,3 +84,9 @@ def test_arrows_between_the_same_two_items_are_drawn_as_one(graph):
     for inside in laid_out(graph).values():
         ends = [(route.tail, route.head) for route in inside.routes]
         assert len(ends) == len(set(ends))
+
+
+def test_what_is_too_large_is_said_before_it_is_tried():
+    boxes = {f"n{i}": "" for i in range(5001)}
+    with pytest.raises(viz.LayoutError, match=r"the graph has 5,001 nodes .* fewer samples"):
+        insides(boxes, {}, [], dict.fromkeys(boxes, (80.0, 40.0)))

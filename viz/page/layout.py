@@ -94,9 +94,9 @@ def insides(
     for module, inside in found.items():
         if len(inside.places) > MOST_ITEMS:
             raise LayoutError(
-                f"{f'module {module}' if module else 'the graph'} has {len(inside.places):,} nodes"
-                f" side by side, and a page takes {MOST_ITEMS:,}: make the graph of fewer samples or"
-                " steps, start from a node further up, or run parts of it in modules, which close"
+                f"{'a module' if module else 'the graph'} has {len(inside.places):,} nodes side by"
+                f" side, and a page takes {MOST_ITEMS:,}: make the graph of fewer samples or steps,"
+                " start from a node further up, or run parts of it in modules, which close"
             )
         inside.routes = _merged(inside.routes)
     _place(list(found.values()), sizes, direction)

@@ -7,7 +7,6 @@ function. The engine is the graphviz-pure program, which pip installs, or the sy
 from __future__ import annotations
 
 import html
-import math
 import re
 import shutil
 import subprocess
@@ -22,16 +21,13 @@ import graphviz
 
 from tinygrad_edu import TinygradError
 from viz.graph import Box, Picture, number
-from viz.scale import PAPER, Scale
+from viz.scale import LIGHT, Scale, Theme, is_exploded
 
 Direction = Literal["LR", "TB"]
 Format = Literal["svg", "png", "json0"]
 
 LONGEST_LABEL = 40
 FONT, FONT_SIZE = "Helvetica", 11
-INK, MUTED, LINE = "#1f2328", "#57606a", "#8c959f"
-PARAMETER, UNUSABLE, DATA = "#8a3a7b", "#fff3bf", "#f0f1f3"
-FAILED = "#b3261e"
 
 # What XML cannot hold: control characters, lone surrogates, two non-characters.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -41,22 +37,23 @@ class LayoutError(TinygradError, RuntimeError):
     """The layout engine failed, or there is none."""
 
 
-def to_dot(picture: Picture, direction: Direction = "LR") -> str:
+def to_dot(picture: Picture, direction: Direction = "LR", theme: Theme = LIGHT) -> str:
     """The DOT source of a picture.
 
     Args:
         picture: what to draw.
         direction: where the root is: to the right (``"LR"``) or at the bottom (``"TB"``).
+        theme: its colours.
     """
-    scale = Scale.of((box.gradient for box in picture.boxes), picture.signed)
+    scale = Scale.of((box.gradient for box in picture.boxes), picture.signed, theme)
     whole = graphviz.Digraph("computation graph")
     whole.attr(
         "graph",
         rankdir=direction,
         fontname=FONT,
-        fontcolor=MUTED,
+        fontcolor=theme.muted,
         fontsize="9",
-        bgcolor=PAPER,
+        bgcolor=theme.paper,
         pad="0.2",
         nodesep="0.22",
         ranksep="0.45",
@@ -70,9 +67,9 @@ def to_dot(picture: Picture, direction: Direction = "LR") -> str:
         style="rounded,filled",
         fontname=FONT,
         fontsize=str(FONT_SIZE),
-        fontcolor=INK,
-        color=LINE,
-        fillcolor=PAPER,
+        fontcolor=theme.ink,
+        color=theme.line,
+        fillcolor=theme.paper,
         penwidth="0.9",
         margin="0.09,0.05",
         width="0",
@@ -82,16 +79,16 @@ def to_dot(picture: Picture, direction: Direction = "LR") -> str:
         "edge",
         fontname=FONT,
         fontsize="9",
-        fontcolor=INK,
-        color=LINE,
+        fontcolor=theme.ink,
+        color=theme.line,
         penwidth="0.9",
         arrowsize="0.55",
     )
     clusters = {"": whole}
     for i, path in enumerate(picture.groups):
-        clusters[path] = graphviz.Digraph(f"cluster_{i}", graph_attr=_group_style(path))
+        clusters[path] = graphviz.Digraph(f"cluster_{i}", graph_attr=_group_style(path, theme))
     for box in picture.boxes:
-        clusters[box.group].node(box.name, label=_label(box), **_style(box, picture, scale))
+        clusters[box.group].node(box.name, label=_label(box, theme), **_style(box, picture, scale))
     for path in reversed(picture.groups):  # the inner ones first: a subgraph is copied in
         clusters[_parent(path)].subgraph(clusters[path])
     for arrow in picture.arrows:
@@ -155,10 +152,10 @@ def shortened(text: str) -> str:
     return line if len(line) <= LONGEST_LABEL else line[: LONGEST_LABEL - 1] + "…"
 
 
-def _label(box: Box) -> str:
+def _label(box: Box, theme: Theme) -> str:
     """A box's content: its name and op, then a table of captions and texts."""
     if box.kind == "number":
-        return f'<<FONT POINT-SIZE="9" COLOR="{MUTED}">{escape(box.rows[0][1])}</FONT>>'
+        return f'<<FONT POINT-SIZE="9" COLOR="{theme.ink}">{escape(box.rows[0][1])}</FONT>>'
     title = _title(box)
     lines = [_cells(title, "")] if title else []
     lines += [_cells(escape(caption), escape(text)) for caption, text in box.rows]
@@ -185,11 +182,8 @@ def _width(letter: str) -> float:
 def _cells(left: str, right: str) -> str:
     # Bold text, or text next to text in another font, would get another baseline in its cell.
     if not right:
-        return f'<TR><TD ALIGN="LEFT" COLSPAN="2"><FONT COLOR="{INK}">{left}</FONT></TD></TR>'
-    return (
-        f'<TR><TD ALIGN="LEFT"><FONT COLOR="{MUTED}">{left}&#160;</FONT></TD>'
-        f'<TD ALIGN="RIGHT"><FONT COLOR="{INK}">{right}</FONT></TD></TR>'
-    )
+        return f'<TR><TD ALIGN="LEFT" COLSPAN="2">{left}</TD></TR>'
+    return f'<TR><TD ALIGN="LEFT">{left}&#160;</TD><TD ALIGN="RIGHT">{right}</TD></TR>'
 
 
 def _table(lines: Iterable[str]) -> str:
@@ -199,24 +193,25 @@ def _table(lines: Iterable[str]) -> str:
 
 def _style(box: Box, picture: Picture, scale: Scale) -> dict[str, str]:
     """The DOT attributes of a box: its colours, and a border that tells the special cases."""
+    theme = scale.theme
     if box.kind == "number":
-        return {"fillcolor": DATA, "color": DATA, "margin": "0.06,0.03"}
+        return {"fillcolor": theme.data, "color": theme.data, "margin": "0.06,0.03"}
     if box.kind in {"data", "array"}:
-        return {"fillcolor": DATA, "fontcolor": MUTED}
+        return {"fillcolor": theme.data}
     if box.kind == "failure":
-        return {"fillcolor": UNUSABLE, "color": FAILED, "penwidth": "3"}
+        return {"fillcolor": theme.unusable, "color": theme.failed, "penwidth": "3"}
     fill, border = scale.colours(box.gradient)
     style = {"fillcolor": fill, "color": border}
     if box.kind == "parameter":
-        style |= {"color": PARAMETER, "penwidth": "2"}
+        style |= {"color": theme.parameter, "penwidth": "2"}
     if not picture.has_gradients:
         return style
     if box.gradient is None:
         style["style"] = "rounded,filled,dashed"
-    elif box.gradient == 0:
+    elif scale.is_vanished(box.gradient):
         style["style"] = "rounded,filled,dotted"
-    elif not math.isfinite(box.gradient):
-        style |= {"fillcolor": UNUSABLE, "peripheries": "2"}
+    elif is_exploded(box.gradient):
+        style |= {"fillcolor": theme.unusable, "peripheries": "2"}
     return style
 
 
@@ -224,14 +219,14 @@ def _parent(path: str) -> str:
     return path.rpartition(".")[0]
 
 
-def _group_style(path: str) -> dict[str, str]:
+def _group_style(path: str, theme: Theme) -> dict[str, str]:
     name = escape(shortened(path.rpartition(".")[2])) or "&#160;"
     return {
-        "label": f'<<FONT COLOR="{MUTED}" POINT-SIZE="10"><B>{name}</B></FONT>>',
+        "label": f'<<FONT COLOR="{theme.muted}" POINT-SIZE="10"><B>{name}</B></FONT>>',
         "labelloc": "t",
         "style": "rounded,filled",
-        "fillcolor": "#00000008",  # nearly transparent: what is nested deeper looks darker
-        "color": "#b6bec7",
+        "fillcolor": theme.group,
+        "color": theme.group_line,
         "penwidth": "0.8",
         "margin": "9",
     }
@@ -243,7 +238,7 @@ def _legend(picture: Picture, scale: Scale) -> str:
     lines = ['<TR><TD HEIGHT="8"></TD></TR>']  # the distance to the graph
     if shades:
         lines.append(f'<TR><TD ALIGN="LEFT">{shades[1:-1]}</TD></TR>')
-    lines += [f'<TR><TD ALIGN="LEFT">{escape(line)}</TD></TR>' for line in _notes(picture)]
+    lines += [f'<TR><TD ALIGN="LEFT">{escape(line)}</TD></TR>' for line in _notes(picture, scale)]
     return _table(lines)
 
 
@@ -252,14 +247,14 @@ def _shades(picture: Picture, scale: Scale) -> str:
     named = {steps[0], 0.0, steps[-1]}
     cells = "".join(
         f'<TD WIDTH="22" HEIGHT="14" BGCOLOR="{scale.colours(step)[0]}">'
-        f'<FONT COLOR="{INK}">{number(step) if step in named else "&#160;"}</FONT></TD>'
+        f'<FONT COLOR="{scale.theme.ink}">{number(step) if step in named else "&#160;"}</FONT></TD>'
         for step in steps
     )
     meaning = "gradient" if picture.signed else "norm of the gradient"
     return f"<TR>{cells}<TD>&#160;{meaning}; a shade is a factor of 10</TD></TR>"
 
 
-def _notes(picture: Picture) -> list[str]:
+def _notes(picture: Picture, scale: Scale) -> list[str]:
     """The legend's lines of text."""
     drawn = [box for box in picture.boxes if box.kind not in {"data", "number", "array"}]
     gradients = [box.gradient for box in drawn] if picture.has_gradients else []
@@ -274,10 +269,8 @@ def _notes(picture: Picture) -> list[str]:
     borders = {
         "thick purple border: parameter": any(box.kind == "parameter" for box in drawn),
         "grey box: no gradient needed": len(drawn) < len(picture.boxes),
-        "dotted border: gradient 0": 0 in gradients,
+        "dotted border: vanished, 0 or as good as": any(map(scale.is_vanished, gradients)),
         "dashed border: no gradient": None in gradients,
-        "double border: NaN or infinite": any(
-            g is not None and not math.isfinite(g) for g in gradients
-        ),
+        "double border: exploded, NaN or infinite": any(map(is_exploded, gradients)),
     }
     return notes + [note for note, seen in borders.items() if seen]

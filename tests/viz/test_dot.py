@@ -112,7 +112,7 @@ def test_special_gradients_are_marked_by_more_than_colour():
 def test_the_legend_gives_the_range_and_says_what_is_special():
     legend = texts(drawn(Value(0.0) * Value(-2.0)))
     assert "-2 0 2 gradient; a shade is a factor of 10" in legend
-    assert "dotted border: gradient 0" in legend
+    assert "dotted border: vanished" in legend
     assert "dashed" not in legend
 
 

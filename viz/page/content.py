@@ -25,14 +25,14 @@ from viz.dot import Direction
 from viz.graph import Box, Picture, size, survey
 from viz.page.layout import Inside, Size, insides
 from viz.page.steps import backward_steps
-from viz.scale import DECADES, PAPER, Scale
+from viz.scale import DECADES, EXPLODED, THEMES, VANISHED, Scale
 
 Content = dict[str, Any]
 
 # A tensor of so many entries is shown in full; a larger one as a histogram and a heat map.
 MOST_ENTRIES = 48
 BINS = 24
-SHADES = 16
+SHADES = 25
 # Rows and columns of a heat map at most; a larger array is shown at evenly spaced entries.
 RESOLUTION = 32
 # With more modules and boxes than this in sight, modules begin closed.
@@ -82,7 +82,7 @@ def content(root: Node, gradient: Any, direction: Direction, recorder: Any = Non
         "modules": modules,
         "insides": _insides(picture, boxes, modules, direction),
         "most_open": MOST_OPEN,
-        "palette": _palette(picture.signed),
+        "palette": _palette(),
         "recording": None if recorder is None else _recording(recorder),
     }
 
@@ -286,11 +286,21 @@ def _rule(node: Node, known: tuple[float | None, ...]) -> Content:
     return {
         "name": op.name,
         "symbol": op.symbol,
-        "attrs": [[k, str(v)] for k, v in (attrs or {}).items() if v != op.defaults.get(k)],
+        "attrs": [
+            [name, _option(value)]
+            for name, value in (attrs or {}).items()
+            if isinstance(value, np.ndarray) or value != op.defaults.get(name)
+        ],
         "operands": operands,
         "javascript": javascript_forward(op, attrs) if on_numbers else None,
         "backward": backward,
     }
+
+
+def _option(value: Any) -> str:
+    if isinstance(value, np.ndarray) and value.size > 4:
+        return f"array {value.shape}"
+    return " ".join(str(value).split())
 
 
 def _parts(formula: Formula) -> list[Any]:
@@ -406,15 +416,18 @@ def _heat_map(array: np.ndarray[Any, Any]) -> Content:
     }
 
 
-def _palette(signed: bool) -> Content:
-    """Python's colours, from the faintest to the strongest, as [fill, border]."""
-    scale = Scale(1.0, signed)
+def _palette() -> Content:
+    """Each theme's colours, from the faintest to the strongest, as [fill, border]."""
     sizes = [10 ** (-DECADES * (1 - i / (SHADES - 1))) for i in range(SHADES)]
-    light: Content = {"paper": PAPER, "none": scale.colours(None)}
-    for arm, sign in (("negative", -1), ("positive", 1)):
-        light[arm] = [Scale(1.0, True).colours(sign * size) for size in sizes]
-    light["norm"] = [Scale(1.0, False).colours(size) for size in sizes]
-    return {"decades": DECADES, "light": light, "dark": light}
+    found: Content = {"decades": DECADES, "vanished": VANISHED, "exploded": EXPLODED}
+    for name, theme in THEMES.items():
+        arms = {"negative": (True, -1), "positive": (True, 1), "norm": (False, 1)}
+        found[name] = {
+            arm: [Scale(1.0, signed, theme).colours(sign * size) for size in sizes]
+            for arm, (signed, sign) in arms.items()
+        }
+        found[name] |= {"paper": theme.paper, "none": Scale(1.0, True, theme).colours(None)}
+    return found
 
 
 def _recording(recorder: Any) -> Content:

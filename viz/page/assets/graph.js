@@ -201,16 +201,16 @@ function refreshBox(i, built) {
   const marks = {
     later: !known,
     missing: passes && done && gradient === null && (state.at === null || box.parameter !== undefined),
-    zero: passes && shown && gradient === 0,
-    broken: shown && gradient !== null && !Number.isFinite(gradient),
+    vanished: passes && shown && gradient !== null && Math.abs(gradient) <= content.palette.vanished * state.largest,
+    exploded: passes && shown && gradient !== null && !(Math.abs(gradient) < content.palette.exploded),
     draggable: isDraggable(i),
   };
   const said = JSON.stringify([lines, fill, border, marks]);
   if (said === built.said) return;
   built.said = said;
   for (const [name, holds] of Object.entries(marks)) built.group.classList.toggle(name, Boolean(holds));
-  built.rect.style.fill = marks.later || marks.broken ? "" : fill;
-  built.rect.style.stroke = marks.later || marks.broken || box.kind === "parameter" ? "" : border;
+  built.rect.style.fill = marks.later || marks.exploded ? "" : fill;
+  built.rect.style.stroke = marks.later || marks.exploded || box.kind === "parameter" ? "" : border;
   built.lines.forEach(([caption, text], k) => {
     caption.textContent = lines[k] ? lines[k][0] : "";
     text.textContent = lines[k] ? minus(lines[k][1]) : "";
@@ -477,13 +477,14 @@ function drawLegend() {
   const sizes = state.largest ? [...Array(decades + 1).keys()].map((k) => state.largest / 10 ** k) : [];
   const steps = content.signed ? [...sizes.map((x) => -x), ...sizes.slice().reverse()] : sizes.slice().reverse();
   const shades = steps.map((x) => {
-    const cell = make("span", {}, minus(show(Number(x.toPrecision(2)))));
+    const short = Math.abs(x) < 0.01 ? x.toExponential(0) : show(Number(x.toPrecision(2)));
+    const cell = make("span", {}, minus(short));
     cell.style.background = colours(x, state.largest)[0];
     return cell;
   });
   const meaning = content.signed ? "gradient" : "norm of the gradient";
   const seen = (mark) => [...parts.values()].some(({ group }) => group.classList.contains(mark));
-  const notes = [["missing", "dashed: no gradient"], ["zero", "dotted: gradient 0"], ["broken", "thick: NaN or infinite"], ["draggable", "underlined: can be dragged"]]
+  const notes = [["missing", "dashed: no gradient"], ["vanished", "dotted: vanished"], ["exploded", "thick: exploded, NaN or infinite"], ["draggable", "underlined: can be dragged"]]
     .filter(([mark]) => seen(mark)).map(([, note]) => note);
   const row = make("div", { class: "shades" }, ...shades);
   $("legend").replaceChildren(...(steps.length ? [row, make("div", {}, `${meaning}; a shade is a factor of 10`)] : []), make("div", {}, notes.join(" · ")));

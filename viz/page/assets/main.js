@@ -106,8 +106,8 @@ const KEYS = [
   ["/", "search; Enter goes to the next"], ["+ − 0", "zoom in, out, fit"],
   ["Tab, arrows", "into the graph, then from node to node"], ["Enter", "select a node, open or close a module"],
   ["o, c", "open all modules, close all"], ["?", "this list"],
-  ["Dashed border", "no gradient reaches it"], ["Dotted border", "its gradient is exactly 0"],
-  ["Thick border, yellow", "NaN or infinite"], ["Purple border", "a parameter"],
+  ["Dashed border", "no gradient reaches it"], ["Dotted border", "its gradient has vanished: 0, or as good as"],
+  ["Thick border, yellow", "exploded, NaN or infinite"], ["Purple border", "a parameter"],
   ["Underlined name", "drag it sideways to change its value"],
 ];
 

@@ -7,18 +7,24 @@ later reads the graph no more, so a picture shows the moment it was taken.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from tinygrad_edu import Failure, Node, OperandError, Tensor, Value, gradients, topological_order
+from tinygrad_edu.formulas import derivative_formula, operand_names
+from tinygrad_edu.ops.declare import Op
 
 # A tensor with more entries than this is drawn by its shape alone.
 FEW_ENTRIES = 4
 
-Kind = Literal["result", "leaf", "parameter", "data", "number", "array", "failure"]
+Kind = Literal[
+    "result", "leaf", "parameter", "data", "number", "array", "failure", "module", "more"
+]
+# What takes no gradient.
+CONSTANTS = frozenset({"data", "number", "array"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +35,15 @@ class Box:
         name: unique in the picture.
         kind: ``"result"`` of an op, ``"leaf"`` Value, ``"parameter"`` Tensor; where no gradient
             flows ``"data"`` for a node, ``"number"`` and ``"array"`` for a constant; ``"failure"``
-            for an operation that could not be run.
+            for an operation that could not be run; ``"module"`` for one drawn as a single box, and
+            ``"more"`` for what is left out.
         label: the node's own label, perhaps empty.
         op: how the node was made; empty unless it is a result.
         rows: what is known about the node: pairs of a caption and a text.
         gradient: ∂root/∂node of a Value, the norm of that of a Tensor; ``None`` where no
             gradient arrives.
         group: the module path it is drawn in, such as ``"features.0"``.
+        entries: how many numbers it holds.
     """
 
     name: str
@@ -45,6 +53,7 @@ class Box:
     rows: tuple[tuple[str, str], ...]
     gradient: float | None
     group: str
+    entries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +64,15 @@ class Arrow:
         tail: the input's box.
         head: the result's box.
         derivative: ∂result/∂input between Values; ``None`` where none is defined or for arrays.
+        formula: the same as a formula, if asked for.
+        count: for how many uses it is drawn.
     """
 
     tail: str
     head: str
     derivative: float | None
+    formula: str = ""
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +85,8 @@ class Picture:
         groups: module paths, each after the one it is nested in.
         signed: whether gradients are numbers with a sign (Values) or norms (Tensors).
         has_gradients: whether gradients were computed.
+        repeats: by module path, how many modules in a row it stands for.
+        notes: what else its legend should say.
     """
 
     boxes: tuple[Box, ...]
@@ -79,6 +94,8 @@ class Picture:
     groups: tuple[str, ...]
     signed: bool
     has_gradients: bool
+    repeats: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +120,12 @@ def picture(root: Node | Failure, gradient: Any = None) -> Picture:
     return survey(root, gradient).picture
 
 
-def survey(root: Node | Failure, gradient: Any = None) -> Survey:
+def survey(
+    root: Node | Failure,
+    gradient: Any = None,
+    names: Mapping[str, Any] | None = None,
+    formulas: bool = False,
+) -> Survey:
     """The drawing model of the graph that ends in ``root``, with the nodes that it shows.
 
     Args:
@@ -111,6 +133,8 @@ def survey(root: Node | Failure, gradient: Any = None) -> Survey:
             to the operation that failed, without gradients.
         gradient: ∂L/∂root for a root that is not a scalar; without it such a graph is drawn
             without gradients.
+        names: what nodes without a label are called, such as ``locals()``.
+        formulas: have arrows between Values carry the local derivative as a formula.
 
     Raises:
         GradientError: the graph was released.
@@ -118,50 +142,61 @@ def survey(root: Node | Failure, gradient: Any = None) -> Survey:
     """
     if not isinstance(root, Node | Failure):
         raise OperandError(f"a picture starts from a Value or Tensor, not {type(root).__name__}")
+    labels = {
+        x: name
+        for name, x in (names or {}).items()
+        if isinstance(x, Node) and not name.startswith("_")
+    }
     ends = [root] if isinstance(root, Node) else [x for x in root.inputs if isinstance(x, Node)]
     order = list(dict.fromkeys(node for end in ends for node in topological_order(end)))
     found = _gradients(root, gradient) if isinstance(root, Node) else None
     scopes = _leaf_scopes([*order, root] if isinstance(root, Failure) else order)
     boxes: list[Box] = []
     arrows: list[Arrow] = []
-    names: dict[Node, str] = {}
+    drawn_as: dict[Node, str] = {}
 
     def add(node: Node) -> None:
-        names[node] = f"n{len(boxes)}"
-        boxes.append(_box(names[node], node, scopes.get(node, ""), found))
+        drawn_as[node] = f"n{len(boxes)}"
+        label = node.label or labels.get(node, "")
+        boxes.append(_box(drawn_as[node], label, node, scopes.get(node, ""), found))
 
-    def add_inputs(node: Node | Failure) -> list[tuple[str, float | None]]:
-        uses: list[tuple[str, float | None]] = []
+    def add_inputs(node: Node | Failure) -> list[tuple[int, str]]:
+        uses: list[tuple[int, str]] = []
         for i, x in enumerate(node.inputs):
             if x is None:  # an absent operand
                 continue
             if isinstance(x, Node):
-                if x not in names:  # data: the topological order leaves it out
+                if x not in drawn_as:  # data: the topological order leaves it out
                     add(x)
-                tail = names[x]
+                tail = drawn_as[x]
             else:
                 tail = f"n{len(boxes)}"
                 boxes.append(_constant_box(tail, x, node.scope))
-            uses.append((tail, local_derivative(node, i) if isinstance(node, Value) else None))
+            uses.append((i, tail))
         return uses
 
     for node in order:
         uses = add_inputs(node)
-        if node not in names:
+        if node not in drawn_as:
             add(node)
-        arrows += [Arrow(tail, names[node], derivative) for tail, derivative in uses]
+        for i, tail in uses:
+            derivative = local_derivative(node, i) if isinstance(node, Value) else None
+            formula = ""
+            if formulas and derivative is not None:
+                formula = _formula(cast(Value, node), i, labels)
+            arrows.append(Arrow(tail, drawn_as[node], derivative, formula))
     if isinstance(root, Failure):
         uses = add_inputs(root)
         boxes.append(_failure_box(f"n{len(boxes)}", root))
-        arrows += [Arrow(tail, boxes[-1].name, None) for tail, _ in uses]
+        arrows += [Arrow(tail, boxes[-1].name, None) for _, tail in uses]
     drawn = Picture(
         tuple(boxes),
         tuple(arrows),
-        tuple(_groups(boxes)),
+        groups_of(boxes),
         signed=isinstance(ends[0] if ends else root, Value),
         has_gradients=found is not None,
     )
-    return Survey(drawn, names, order, found)
+    return Survey(drawn, drawn_as, order, found)
 
 
 def local_derivative(y: Value, position: int) -> float | None:
@@ -234,16 +269,16 @@ def _common(a: str, b: str) -> str:
     return ".".join(shared)
 
 
-def _groups(boxes: list[Box]) -> dict[str, None]:
+def groups_of(boxes: Iterable[Box]) -> tuple[str, ...]:
     """Every module path with a box in it, and the paths around it, outer ones first."""
     groups: dict[str, None] = {}
     for path in dict.fromkeys(box.group for box in boxes if box.group):
         ends = [i for i, letter in enumerate(path) if letter == "."]
         groups.update(dict.fromkeys([*(path[:i] for i in ends if i), path]))
-    return groups
+    return tuple(groups)
 
 
-def _box(name: str, node: Node, leaf_scope: str, found: dict[Node, Any] | None) -> Box:
+def _box(name: str, label: str, node: Node, leaf_scope: str, found: dict[Node, Any] | None) -> Box:
     kind: Kind
     if node.op is not None:
         kind = "result"
@@ -252,12 +287,13 @@ def _box(name: str, node: Node, leaf_scope: str, found: dict[Node, Any] | None) 
     else:
         kind = "data"
     gradient = None if found is None else size(found.get(node))
-    rows = _array_rows(node.data) if isinstance(node, Tensor) else [("data", number(node.data))]
+    rows = [] if node.op is None else options(node.op, node.attrs)
+    rows += _array_rows(node.data) if isinstance(node, Tensor) else [("data", number(node.data))]
     if found is not None and node.requires_grad:
         caption = "‖grad‖" if isinstance(node, Tensor) else "grad"
         rows.append((caption, "no grad" if gradient is None else number(gradient)))
     group = {"result": node.scope, "data": ""}.get(kind, node.scope or leaf_scope)
-    return Box(name, kind, node.label, _op(node), tuple(rows), gradient, group)
+    return Box(name, kind, label, _op(node), tuple(rows), gradient, group, np.size(node.data))
 
 
 def _constant_box(name: str, x: Any, scope: str) -> Box:
@@ -268,8 +304,55 @@ def _constant_box(name: str, x: Any, scope: str) -> Box:
 
 
 def _failure_box(name: str, failure: Failure) -> Box:
-    options = [(option, str(value)) for option, value in (failure.attrs or {}).items()]
-    return Box(name, "failure", "", f"{failure.name} failed", tuple(options), None, failure.scope)
+    rows = [(option, _option(value)) for option, value in (failure.attrs or {}).items()]
+    return Box(name, "failure", "", f"{failure.name} failed", tuple(rows), None, failure.scope)
+
+
+def options(op: Op, attrs: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """The options of an op that are not its defaults, as pairs of a name and a text."""
+    return [
+        (name, _option(value))
+        for name, value in (attrs or {}).items()
+        if isinstance(value, np.ndarray) or not _same(value, op.defaults.get(name))
+    ]
+
+
+def _same(value: Any, default: Any) -> bool:
+    try:
+        return bool(value == default)
+    except ValueError:  # an index with an array in it
+        return False
+
+
+def _option(value: Any) -> str:
+    if isinstance(value, np.ndarray) and value.size > FEW_ENTRIES:
+        return f"array {value.shape}"
+    return " ".join(str(value).split())
+
+
+def known_operands(node: Node) -> tuple[float | None, ...]:
+    """The exponent, where it is a constant: 2 x is easier to read than p x^(p - 1).
+
+    Any other constant only takes the place of its name in a formula.
+    """
+    assert node.op is not None
+    if node.op.name != "power" or not isinstance(node.inputs[1], float | int):
+        return ()
+    return None, float(node.inputs[1])
+
+
+def _formula(node: Value, position: int, labels: Mapping[Node, str]) -> str:
+    """The local derivative in the names of the picture, or else in those of the rule."""
+    assert node.op is not None
+    formula = derivative_formula(node.op, position, node.attrs, known_operands(node))
+    if formula is None:
+        return ""
+    names: dict[str, str] = {}
+    for slot, x in (("y", node), *zip(operand_names(node.op), node.inputs, strict=True)):
+        name = (x.label or labels.get(x, "")) if isinstance(x, Node) else number(x)
+        if name:
+            names[slot] = name
+    return formula.fill(**names)
 
 
 def _array_rows(data: np.ndarray[Any, Any]) -> list[tuple[str, str]]:
@@ -277,6 +360,8 @@ def _array_rows(data: np.ndarray[Any, Any]) -> list[tuple[str, str]]:
     if 0 < data.size <= FEW_ENTRIES:
         text = np.array2string(data, separator=", ", formatter={"all": number})
         rows.append(("data", " ".join(text.split())))
+    elif data.dtype.kind == "f" and data.size:
+        rows.append(("‖data‖", number(size(data))))
     return rows
 
 

@@ -22,7 +22,7 @@ from tinygrad_edu.formulas import (
     operand_names,
 )
 from viz.dot import Direction
-from viz.graph import Box, Picture, size, survey
+from viz.graph import Box, Picture, known_operands, options, size, survey
 from viz.page.layout import Inside, Size, insides
 from viz.page.steps import backward_steps
 from viz.scale import DECADES, EXPLODED, THEMES, VANISHED, Scale
@@ -43,20 +43,26 @@ MOST_LIVE = 2000
 LINE_HEIGHT, LETTER_WIDTH, LONGEST = 15.0, 6.6, 26
 
 
-def content(root: Node, gradient: Any, direction: Direction, recorder: Any = None) -> Content:
+def content(
+    root: Node,
+    gradient: Any,
+    direction: Direction,
+    recorder: Any = None,
+    names: Mapping[str, Any] | None = None,
+) -> Content:
     """What a page of the graph that ends in ``root`` shows; see ``viz.page``."""
-    taken = survey(root, gradient)
+    taken = survey(root, gradient, names)
     picture = taken.picture
     index = {box.name: i for i, box in enumerate(picture.boxes)}
     nodes = {index[name]: node for node, name in taken.names.items()}
     index_of = {node: i for i, node in nodes.items()}
-    names = _names(picture, nodes, root)
+    called = _names(picture, nodes, root)
     rules = _Rules()
     boxes = []
     for i, box in enumerate(picture.boxes):
         node = nodes.get(i)
         gradient_of = (taken.gradients or {}).get(node) if node is not None else None
-        boxes.append(_box(box, names[i], node, gradient_of, rules))
+        boxes.append(_box(box, called[i], node, gradient_of, rules))
     for number_of_arrow, arrow in enumerate(picture.arrows):
         head, tail = boxes[index[arrow.head]], boxes[index[arrow.tail]]
         if tail["kind"] == "number":
@@ -245,23 +251,12 @@ class _Rules:
         """The row of the op that made ``node``."""
         op = node.op
         assert op is not None
-        known = _known(node)
+        known = known_operands(node)
         key = (op, repr(node.attrs), len(node.inputs), known)
         if key not in self._numbers:
             self._numbers[key] = len(self.table)
             self.table.append(_rule(node, known))
         return self._numbers[key]
-
-
-def _known(node: Node) -> tuple[float | None, ...]:
-    """The exponent, if it is a constant: 2 x is easier to read than p x^(p - 1).
-
-    Any other constant only takes the place of its name in a formula.
-    """
-    assert node.op is not None
-    if node.op.name != "power" or not isinstance(node.inputs[1], float | int):
-        return ()
-    return None, float(node.inputs[1])
 
 
 def _rule(node: Node, known: tuple[float | None, ...]) -> Content:
@@ -286,21 +281,11 @@ def _rule(node: Node, known: tuple[float | None, ...]) -> Content:
     return {
         "name": op.name,
         "symbol": op.symbol,
-        "attrs": [
-            [name, _option(value)]
-            for name, value in (attrs or {}).items()
-            if isinstance(value, np.ndarray) or value != op.defaults.get(name)
-        ],
+        "attrs": options(op, attrs),
         "operands": operands,
         "javascript": javascript_forward(op, attrs) if on_numbers else None,
         "backward": backward,
     }
-
-
-def _option(value: Any) -> str:
-    if isinstance(value, np.ndarray) and value.size > 4:
-        return f"array {value.shape}"
-    return " ".join(str(value).split())
 
 
 def _parts(formula: Formula) -> list[Any]:

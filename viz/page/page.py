@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import os
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -27,6 +28,7 @@ def page(
     *,
     gradient: Any = None,
     recorder: Any = None,
+    names: Mapping[str, Any] | None = None,
     title: str = "",
     direction: Direction | None = None,
 ) -> Page:
@@ -43,6 +45,7 @@ def page(
         gradient: ∂L/∂node, in the shape of ``node``. A node that is not a scalar has only its
             forward pass shown unless this is given.
         recorder: a ``viz.recorder`` of the model's training, for a slider over its time.
+        names: what nodes without a label are called, such as ``locals()``.
         title: the heading of the page; by default it says what the graph is.
         direction: of the arrows: ``"LR"``, to the right, or ``"TB"``, downwards; by default the
             first for Values and the second for Tensors, whose graphs are long.
@@ -68,7 +71,7 @@ def page(
         raise OperandError(f"a page shows the graph of a Value or Tensor, not of {kind}")
     if direction is None:
         direction = "LR" if isinstance(node, Value) else "TB"
-    return Page(content(node, gradient, direction, recorder), title)
+    return Page(content(node, gradient, direction, recorder, names), title)
 
 
 class Page:

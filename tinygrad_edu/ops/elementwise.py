@@ -552,7 +552,7 @@ where: Op = elementwise(
 
 def _answer(question: Any, x: Any) -> Any:
     found = question(x.data if isinstance(x, Node) else x)
-    return found if isinstance(found, np.ndarray) else bool(found)
+    return bool(found) if isinstance(found, np.generic) else found
 
 
 @composite(numpy=np.isnan)

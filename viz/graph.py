@@ -352,7 +352,7 @@ def _formula(node: Value, position: int, labels: Mapping[Node, str]) -> str:
         name = (x.label or labels.get(x, "")) if isinstance(x, Node) else number(x)
         if name:
             names[slot] = name
-    return formula.fill(**names)
+    return formula.with_numbers(names)
 
 
 def _array_rows(data: np.ndarray[Any, Any]) -> list[tuple[str, str]]:

@@ -252,14 +252,27 @@ class _Rules:
         op = node.op
         assert op is not None
         known = known_operands(node)
-        key = (op, repr(node.attrs), len(node.inputs), known)
+        # The rules of ops on arrays may ask for shapes, and so their formulas depend on them.
+        shapes = None if isinstance(node, Value) else _shapes(node)
+        key = (op, repr(node.attrs), len(node.inputs), known, shapes)
         if key not in self._numbers:
             self._numbers[key] = len(self.table)
-            self.table.append(_rule(node, known))
+            self.table.append(_rule(node, known, shapes))
         return self._numbers[key]
 
 
-def _rule(node: Node, known: tuple[float | None, ...]) -> Content:
+def _shapes(node: Node) -> tuple[tuple[int, ...] | None, ...]:
+    """The shapes of a result and of its operands, None for one that is left out."""
+    return tuple(
+        None if x is None else np.shape(getattr(x, "data", x)) for x in (node, *node.inputs)
+    )
+
+
+def _rule(
+    node: Node,
+    known: tuple[float | None, ...],
+    shapes: tuple[tuple[int, ...] | None, ...] | None,
+) -> Content:
     op, attrs = node.op, node.attrs
     assert op is not None
     on_numbers = isinstance(node, Value)
@@ -268,7 +281,7 @@ def _rule(node: Node, known: tuple[float | None, ...]) -> Content:
         operands = [f"x{i}" for i in range(len(node.inputs))]
     backward: list[Content | None] = []
     for position, rule in enumerate(op.rules_for(node.inputs)):
-        formula = None if op.variadic else gradient_formula(op, position, attrs, known)
+        formula = None if op.variadic else gradient_formula(op, position, attrs, known, shapes)
         if rule is None:
             backward.append(None)
         else:

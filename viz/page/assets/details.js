@@ -30,18 +30,18 @@ function showRule() {
     panel.push(formula(partial(content.root), equals(show(run.seed))));
   } else {
     panel.push(make("h2", { class: "backward" }, `Backward, ${state.step - seedStep} of ${content.backward.length}: ${clipped(title(now.box), 40)}`));
-    panel.push(formula(partial(now.box), equals(show(gradientOf(now.box)))));
+    const g = content.signed ? partial(now.box) : `‖${partial(now.box)}‖`;
+    panel.push(formula(g, equals(show(gradientOf(now.box)))));
     const before = gradientsAt(state.step - 1);
     const totals = new Map([...before].map(([i, { total, shares }]) => [i, [total, shares.length]]));
     for (const share of now.shares) {
       const [names, numbers, result] = shareLine(now.box, share);
-      const norm = content.signed ? "" : "‖·‖";
-      panel.push(formula(partial(share.to), ` += ${names}`, numbers === null ? ` , ${norm} = ${result}` : equals(numbers, result)));
+      panel.push(formula(partial(share.to), ` += ${names}`, content.signed ? equals(numbers, result) : `, of norm ${result}`));
       const [total, count] = totals.get(share.to) ?? [null, 0];
       if (count) {
         const sum = content.signed
           ? `${minus(show(total))} + ${share.share < 0 ? `(${minus(result)})` : result} = ${minus(show(share.total))}`
-          : `${show(share.total)}, its norm after`;
+          : `norm ${show(share.total)}`;
         panel.push(make("p", { class: "formula so-far" }, `accumulates: ${sum} ${count + 1} uses`.replace(/ (\d+) uses$/, " ($1 uses so far)")));
       }
       totals.set(share.to, [share.total, count + 1]);
@@ -169,7 +169,7 @@ function gradientStory(i) {
   if (!found || !found.shares.length || state.at !== null) return [];
   const lines = found.shares.map((share) => {
     const [names, numbers, result] = shareLine(share.from, share);
-    return formula(`from ${nameOf(share.from)}: ${names}`, numbers === null ? `, ‖·‖ = ${result}` : equals(numbers, result));
+    return formula(`from ${nameOf(share.from)}: ${names}`, content.signed ? equals(numbers, result) : `, of norm ${result}`);
   });
   if (content.signed && lines.length > 1) lines.push(formula(partial(i), equals(found.shares.map((each, k) => {
     const text = show(each.share);

@@ -20,13 +20,17 @@ from typing import Literal
 import graphviz
 
 from tinygrad_edu import TinygradError
-from viz.graph import Box, Picture, number
+from viz.graph import CONSTANTS, Arrow, Box, Picture, number, repeated
 from viz.scale import LIGHT, Scale, Theme, is_exploded
 
 Direction = Literal["LR", "TB"]
 Format = Literal["svg", "png", "json0"]
 
 LONGEST_LABEL = 40
+# Where arrows leave and enter boxes.
+PORTS = {"LR": "ew", "TB": "sn"}
+# Arrows for each box from which on they are drawn straight.
+MANY = 4
 FONT, FONT_SIZE = "Helvetica", 11
 
 # What XML cannot hold: control characters, lone surrogates, two non-characters.
@@ -45,7 +49,9 @@ def to_dot(picture: Picture, direction: Direction = "LR", theme: Theme = LIGHT) 
         direction: where the root is: to the right (``"LR"``) or at the bottom (``"TB"``).
         theme: its colours.
     """
-    scale = Scale.of((box.gradient for box in picture.boxes), picture.signed, theme)
+    # That of a module drawn as one box is a norm, which in a graph of Values has no colour.
+    gradients = (b.gradient for b in picture.boxes if not (picture.signed and b.kind == "module"))
+    scale = Scale.of(gradients, picture.signed, theme)
     whole = graphviz.Digraph("computation graph")
     whole.attr(
         "graph",
@@ -84,16 +90,21 @@ def to_dot(picture: Picture, direction: Direction = "LR", theme: Theme = LIGHT) 
         penwidth="0.9",
         arrowsize="0.55",
     )
+    if len(picture.arrows) > MANY * len(picture.boxes):
+        # Curves around one another would only tangle: straight, and from side to side.
+        whole.attr("graph", splines="line", ranksep="1.6")
+        whole.attr("edge", **dict(zip(("tailport", "headport"), PORTS[direction], strict=True)))
     clusters = {"": whole}
     for i, path in enumerate(picture.groups):
-        clusters[path] = graphviz.Digraph(f"cluster_{i}", graph_attr=_group_style(path, theme))
+        clusters[path] = graphviz.Digraph(
+            f"cluster_{i}", graph_attr=_group_style(path, picture, theme)
+        )
     for box in picture.boxes:
-        clusters[box.group].node(box.name, label=_label(box, theme), **_style(box, picture, scale))
+        clusters[box.group].node(box.name, label=_label(box, scale), **_style(box, picture, scale))
     for path in reversed(picture.groups):  # the inner ones first: a subgraph is copied in
         clusters[_parent(path)].subgraph(clusters[path])
     for arrow in picture.arrows:
-        text = None if arrow.derivative is None else f" {number(arrow.derivative)} "
-        whole.edge(arrow.tail, arrow.head, label=text)
+        whole.edge(arrow.tail, arrow.head, **_arrow_style(arrow))
     return str(whole.source)
 
 
@@ -152,13 +163,18 @@ def shortened(text: str) -> str:
     return line if len(line) <= LONGEST_LABEL else line[: LONGEST_LABEL - 1] + "…"
 
 
-def _label(box: Box, theme: Theme) -> str:
+def _label(box: Box, scale: Scale) -> str:
     """A box's content: its name and op, then a table of captions and texts."""
     if box.kind == "number":
-        return f'<<FONT POINT-SIZE="9" COLOR="{theme.ink}">{escape(box.rows[0][1])}</FONT>>'
+        return f'<<FONT POINT-SIZE="9" COLOR="{scale.theme.ink}">{escape(box.rows[0][1])}</FONT>>'
     title = _title(box)
     lines = [_cells(title, "")] if title else []
-    lines += [_cells(escape(caption), escape(text)) for caption, text in box.rows]
+    rows = dict(box.rows)
+    if "dtype" in rows:
+        rows["shape"] += f" {rows.pop('dtype')}"
+    lines += [_cells(escape(caption), escape(shortened(text))) for caption, text in rows.items()]
+    if scale.is_vanished(box.gradient) or is_exploded(box.gradient):
+        lines.append(_cells("", "exploded" if is_exploded(box.gradient) else "vanished"))
     return _table(lines)
 
 
@@ -194,6 +210,13 @@ def _table(lines: Iterable[str]) -> str:
 def _style(box: Box, picture: Picture, scale: Scale) -> dict[str, str]:
     """The DOT attributes of a box: its colours, and a border that tells the special cases."""
     theme = scale.theme
+    if box.kind == "more":
+        return {"style": "rounded,dashed", "fontcolor": theme.muted, "color": theme.line}
+    if box.kind == "module":
+        signed = picture.signed or box.gradient is None
+        fill, border = (theme.paper, theme.muted) if signed else scale.colours(box.gradient)
+        # A border within a border: there is something inside.
+        return {"fillcolor": fill, "color": border, "peripheries": "2"}
     if box.kind == "number":
         return {"fillcolor": theme.data, "color": theme.data, "margin": "0.06,0.03"}
     if box.kind in {"data", "array"}:
@@ -211,7 +234,7 @@ def _style(box: Box, picture: Picture, scale: Scale) -> dict[str, str]:
     elif scale.is_vanished(box.gradient):
         style["style"] = "rounded,filled,dotted"
     elif is_exploded(box.gradient):
-        style |= {"fillcolor": theme.unusable, "peripheries": "2"}
+        style |= {"fillcolor": theme.unusable, "color": theme.ink, "penwidth": "3"}
     return style
 
 
@@ -219,8 +242,22 @@ def _parent(path: str) -> str:
     return path.rpartition(".")[0]
 
 
-def _group_style(path: str, theme: Theme) -> dict[str, str]:
-    name = escape(shortened(path.rpartition(".")[2])) or "&#160;"
+def _arrow_style(arrow: Arrow) -> dict[str, str]:
+    """What stands on an arrow: the local derivative, or for how many arrows it is drawn."""
+    if arrow.count > 1:
+        return {"label": f" ×{arrow.count} ", "penwidth": "1.6"}
+    if arrow.derivative is None:
+        return {}
+    value = number(arrow.derivative)
+    if arrow.formula and arrow.formula != value:
+        return {"label": f"<&#160;{escape(shortened(arrow.formula))} = {value}&#160;>"}
+    return {"label": f" {value} "}
+
+
+def _group_style(path: str, picture: Picture, theme: Theme) -> dict[str, str]:
+    own = path.rpartition(".")[2]
+    times = picture.repeats.get(path, 1)
+    name = escape(shortened(own if times == 1 else repeated(own, times))) or "&#160;"
     return {
         "label": f'<<FONT COLOR="{theme.muted}" POINT-SIZE="10"><B>{name}</B></FONT>>',
         "labelloc": "t",
@@ -256,11 +293,13 @@ def _shades(picture: Picture, scale: Scale) -> str:
 
 def _notes(picture: Picture, scale: Scale) -> list[str]:
     """The legend's lines of text."""
-    drawn = [box for box in picture.boxes if box.kind not in {"data", "number", "array"}]
+    drawn = [
+        b for b in picture.boxes if b.kind not in CONSTANTS and b.kind not in ("module", "more")
+    ]
     gradients = [box.gradient for box in drawn] if picture.has_gradients else []
     notes = []
     if not picture.has_gradients:
-        why = "is not a scalar" if drawn else "requires none"
+        why = "is not a scalar" if len(drawn) else "requires none"
         if any(box.kind == "failure" for box in drawn):
             why = "failed"
         notes.append(f"without gradients: the last node {why}")
@@ -268,9 +307,16 @@ def _notes(picture: Picture, scale: Scale) -> list[str]:
         notes.append("on an arrow: ∂result/∂input")
     borders = {
         "thick purple border: parameter": any(box.kind == "parameter" for box in drawn),
-        "grey box: no gradient needed": len(drawn) < len(picture.boxes),
+        "grey box: no gradient needed": any(b.kind in CONSTANTS for b in picture.boxes),
         "dotted border: vanished, 0 or as good as": any(map(scale.is_vanished, gradients)),
         "dashed border: no gradient": None in gradients,
-        "double border: exploded, NaN or infinite": any(map(is_exploded, gradients)),
+        "thick border: exploded, NaN or infinite": any(map(is_exploded, gradients)),
     }
-    return notes + [note for note, seen in borders.items() if seen]
+    modules = [box for box in picture.boxes if box.kind == "module"]
+    if modules:
+        notes.append("two borders: a module; ‖grad‖ is that of its parameters")
+    if any(arrow.count > 1 for arrow in picture.arrows):
+        notes.append("×n on an arrow: n arrows")
+    if picture.repeats or any("×" in box.label for box in modules):
+        notes.append("×n after a name: modules in a row, drawn once, with the range of gradients")
+    return notes + [note for note, seen in borders.items() if seen] + list(picture.notes)

@@ -3,19 +3,48 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu import Failure, Node, UnknownNameError
+from tinygrad_edu import Failure, Node, OperandError, UnknownNameError
 from tinygrad_edu.files import write
-from viz.dot import Direction, lay_out, to_dot
-from viz.graph import Picture, picture
+from viz.collapse import collapse, folded, readable_depth
+from viz.dot import Direction, LayoutError, lay_out, to_dot
+from viz.graph import CONSTANTS, Picture, survey
+from viz.scale import LIGHT, Theme, ThemeName, theme_named
+from viz.selection import leading_to_parameters, neighbourhood, without_constants
 
 # At this resolution the text of a PNG is readable at its natural size.
 PNG_DPI = 144
 
+# A graph with more boxes than this is not read: by itself it is drawn with modules closed.
+READABLE = 60
+# Boxes that are laid out without being asked twice; they take some three seconds.
+LIMIT = 2000
 
-def draw(node: Node | Failure, *, gradient: Any = None, direction: Direction = "LR") -> Drawing:
+
+class TooLargeError(LayoutError, ValueError):
+    """A graph with more boxes than can be drawn in reasonable time."""
+
+
+def draw(
+    node: Node | Failure,
+    *,
+    gradient: Any = None,
+    direction: Direction = "LR",
+    depth: int | None = None,
+    fold: bool = True,
+    constants: bool = True,
+    only_parameters: bool = False,
+    focus: Node | Sequence[Node] | None = None,
+    radius: int = 2,
+    names: Mapping[str, Any] | None = None,
+    formulas: bool = False,
+    theme: ThemeName = "light",
+    limit: int = LIMIT,
+) -> Drawing:
     """Draw the graph that ends in ``node``, with the gradient of ``node`` by everything in it.
 
     Each box shows a node's data and its gradient ∂node/∂box; between Values each arrow shows
@@ -29,23 +58,73 @@ def draw(node: Node | Failure, *, gradient: Any = None, direction: Direction = "
         gradient: ∂L/∂node, in the shape of ``node``. A node that is not a scalar is drawn
             without gradients unless this is given.
         direction: where ``node`` is drawn: ``"LR"``, to the right, or ``"TB"``, at the bottom.
+        depth: modules nested deeper are drawn as one box each; 0 closes the outermost ones. By
+            default a graph of more than 60 boxes is closed as far as it takes to read it.
+        fold: draw modules that repeat in a row, such as the blocks of a transformer, once.
+        constants: draw numbers, arrays and data that take no gradient.
+        only_parameters: draw only what a gradient of a parameter flows through.
+        focus: draw only what is near this node, or these.
+        radius: how many arrows away from ``focus`` that is.
+        names: what nodes without a label are called, such as ``locals()``.
+        formulas: write each local derivative as a formula, too: ``1 - y² = 0.75``.
+        theme: ``"light"`` or ``"dark"``.
+        limit: refuse to lay out more boxes than this.
 
     Returns:
         A Drawing: a notebook shows it, ``save`` writes it to a file.
 
     Raises:
         GradientError: the graph was released, or ``gradient`` does not fit.
-        OperandError: ``node`` is not a node of a graph.
-        UnknownNameError: an unknown direction.
+        OperandError: ``node`` is not a node of a graph, ``focus`` is none of its nodes, or a
+            number is out of range.
+        TooLargeError: there are more than ``limit`` boxes to draw.
+        UnknownNameError: an unknown direction or theme.
 
     >>> from tinygrad_edu import Value
-    >>> x, w = Value(2.0, label="x"), Value(-0.5, label="w")
-    >>> draw((w * x).tanh())
+    >>> x, w = Value(2.0), Value(-0.5)
+    >>> draw((w * x).tanh(), names=locals(), formulas=True)
     <Drawing of 4 nodes and 3 arrows>
     """
     if direction not in ("LR", "TB"):
         raise UnknownNameError("direction", direction, ("LR", "TB"))
-    return Drawing(picture(node, gradient), direction)
+    colours = theme_named(theme)
+    for name, number in (("depth", depth), ("radius", radius)):
+        if number is not None and (not isinstance(number, int) or number < 0):
+            raise OperandError(f"{name} of a drawing is an integer from 0 on, not {number!r}")
+    taken = survey(node, gradient, names, formulas)
+    drawn = taken.picture
+    if focus is not None:
+        wanted = [focus] if isinstance(focus, Node) else list(focus)
+        if strangers := [each for each in wanted if each not in taken.names]:
+            raise OperandError(f"focus is not in this graph: {strangers[0]!r:.80}")
+        drawn = neighbourhood(drawn, [taken.names[each] for each in wanted], radius)
+    if only_parameters:
+        drawn = leading_to_parameters(drawn)
+    if not constants:
+        drawn = without_constants(drawn)
+    if fold:
+        drawn = folded(drawn)
+    if depth is None and (depth := readable_depth(drawn, READABLE)) is not None:
+        note = f"modules nested deeper than {depth} are closed: depth={depth + 1} opens more"
+        drawn = replace(drawn, notes=(*drawn.notes, note))
+    if depth is not None:
+        drawn = collapse(drawn, depth)
+    if len(drawn.boxes) > limit:
+        raise TooLargeError(_too_large(drawn, limit, depth))
+    return Drawing(drawn, direction, colours)
+
+
+def _too_large(picture: Picture, limit: int, depth: int | None) -> str:
+    help_with = ["focus=a node draws what is near it"]
+    if any(box.kind in CONSTANTS for box in picture.boxes):
+        help_with.append("constants=False leaves out what takes no gradient")
+    if picture.groups and depth:
+        help_with.insert(0, f"depth={depth - 1} closes modules")
+    return (
+        f"the drawing has {len(picture.boxes):,} boxes, which takes a long time to lay out and is"
+        f" hard to read: {', '.join(help_with)}; viz.page shows one module at a time; and limit="
+        f"{len(picture.boxes)} draws it all the same"
+    )
 
 
 class Drawing:
@@ -56,9 +135,9 @@ class Drawing:
         source: the picture in the DOT language.
     """
 
-    def __init__(self, picture: Picture, direction: Direction = "LR") -> None:
+    def __init__(self, picture: Picture, direction: Direction = "LR", theme: Theme = LIGHT) -> None:
         self.picture = picture
-        self.source = to_dot(picture, direction)
+        self.source = to_dot(picture, direction, theme)
 
     def svg(self) -> str:
         """The picture as an SVG document.

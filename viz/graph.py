@@ -237,6 +237,15 @@ def number(x: Any) -> str:
     return "NaN" if math.isnan(x) else f"{x + 0.0:.4g}"
 
 
+def repeated(first: str, times: int) -> str:
+    """What modules in a row are called.
+
+    >>> repeated("0", 12)
+    '0 … 11  ×12'
+    """
+    return f"{first} … {int(first) + times - 1}  ×{times}"
+
+
 def _gradients(root: Node, gradient: Any) -> dict[Node, Any] | None:
     """∂root/∂node for every node; ``None`` where that would take a ``gradient`` for the root."""
     if gradient is None and (not root.requires_grad or np.size(root.data) != 1):
@@ -314,10 +323,15 @@ def options(op: Op, attrs: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         (name, _option(value))
         for name, value in (attrs or {}).items()
         if isinstance(value, np.ndarray) or not _same(value, op.defaults.get(name))
+        # Ones for every axis, such as a stride, say nothing.
+        if not (isinstance(value, tuple) and value and all(x == 1 for x in value))
     ]
 
 
 def _same(value: Any, default: Any) -> bool:
+    """Whether an option is its default, perhaps once for each axis: ((1, 1)) for 1."""
+    if isinstance(value, tuple) and not isinstance(default, tuple) and value:
+        return all(_same(each, default) for each in value)
     try:
         return bool(value == default)
     except ValueError:  # an index with an array in it

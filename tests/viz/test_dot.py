@@ -105,7 +105,8 @@ def test_special_gradients_are_marked_by_more_than_colour():
     assert "dashed" in line["lost"]
     assert ">no grad<" in line["lost"]
     assert "dotted" in line["unused"]
-    assert "peripheries=2" in line["endless"]
+    assert "penwidth=3" in line["endless"]
+    assert ">exploded<" in line["endless"]
     assert ">NaN<" in line["endless"]
 
 

@@ -11,6 +11,7 @@ from viz.dot import LayoutError
 from viz.drawing import Drawing, draw
 from viz.page import Page, page
 from viz.plots import show_batch
+from viz.recording import Snapshot, Summary
 from viz.report import Section
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "MissingFolderError",
     "Page",
     "Section",
+    "Snapshot",
+    "Summary",
     "draw",
     "page",
     "plots",

@@ -11,20 +11,24 @@ from viz.dot import LayoutError
 from viz.drawing import Drawing, draw
 from viz.page import Page, page
 from viz.plots import show_batch
-from viz.recording import Snapshot, Summary
+from viz.recording import Recorder, RecordingError, recorder
 from viz.report import Section
+from viz.snapshots import Snapshot, Summary
 
 __all__ = [
     "Drawing",
     "LayoutError",
     "MissingFolderError",
     "Page",
+    "Recorder",
+    "RecordingError",
     "Section",
     "Snapshot",
     "Summary",
     "draw",
     "page",
     "plots",
+    "recorder",
     "report",
     "show_batch",
 ]

@@ -6,7 +6,7 @@ graph is read from the graph itself.
 """
 
 from tinygrad_edu import MissingFolderError
-from viz import plots, report
+from viz import plots, report, text
 from viz.dot import LayoutError
 from viz.drawing import Drawing, draw
 from viz.page import Page, page
@@ -31,4 +31,5 @@ __all__ = [
     "recorder",
     "report",
     "show_batch",
+    "text",
 ]

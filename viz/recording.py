@@ -78,12 +78,7 @@ class Recorder:
     """
 
     def __init__(self, model: Any, every: int = 1, keep: int = 100) -> None:
-        for name in ("named_parameters", "named_modules"):
-            if isinstance(model, type) or not callable(getattr(model, name, None)):
-                raise OperandError(
-                    "a recorder takes a model that has named_parameters() and named_modules(), as"
-                    f" an nn.Module, not {model!r:.60}"
-                )
+        check_model("a recorder", model)
         self.model = model
         self.every = self._asked = _integer("every", every, 1)
         self.keep = _integer("keep", keep, 2)
@@ -228,9 +223,9 @@ class Recorder:
             self._snapshots = [each for each in self._snapshots if self._is_due(each.step)]
         if not self._is_due(self._step):
             return
-        groups = _groups(self.model)
+        groups = parameter_groups(self.model)
         self._weights = {path: _entries(group) for path, group in groups.items()}
-        gradients = {path: _gradient(group) for path, group in groups.items()}
+        gradients = {path: gradient_of(group) for path, group in groups.items()}
         self._snapshots.append(
             Snapshot(
                 step=self._step,
@@ -247,7 +242,7 @@ class Recorder:
         """Compare the weights with those before the step, if it is over or they have changed."""
         if self._weights is None:
             return
-        now = {path: _entries(group) for path, group in _groups(self.model).items()}
+        now = {path: _entries(group) for path, group in parameter_groups(self.model).items()}
         changed = any(
             path in now and not np.array_equal(now[path], w, equal_nan=True)
             for path, w in self._weights.items()
@@ -288,7 +283,7 @@ class Recorder:
                 f"this recorder has every={self._asked}, and what it is to go on from has"
                 f" every={state['asked']}"
             )
-        recorded, own = list(state["parameters"]), list(_groups(self.model))
+        recorded, own = list(state["parameters"]), list(parameter_groups(self.model))
         if recorded and set(recorded) != set(own):
             raise RecordingError(
                 f"the state is of a model with {', '.join(recorded)}, and this one has"
@@ -413,7 +408,17 @@ def _layers(model: Any) -> dict[str, str]:
     }
 
 
-def _groups(model: Any) -> dict[str, list[Any]]:
+def check_model(what: str, model: Any) -> None:
+    """Raise an OperandError unless ``what`` can ask a model for its parameters and modules."""
+    for name in ("named_parameters", "named_modules"):
+        if isinstance(model, type) or not callable(getattr(model, name, None)):
+            raise OperandError(
+                f"{what} takes a model that has named_parameters() and named_modules(), as an"
+                f" nn.Module, not {model!r:.60}"
+            )
+
+
+def parameter_groups(model: Any) -> dict[str, list[Any]]:
     """The parameters by path: a Tensor, or the Values that are summed up."""
     modules, layers = {path for path, _ in model.named_modules()}, _layers(model)
     groups: dict[str, list[Any]] = {}
@@ -438,7 +443,7 @@ def _entries(group: Sequence[Any]) -> Array:
     return np.array(group[0].data if len(group) == 1 else [p.data for p in group])
 
 
-def _gradient(group: Sequence[Any]) -> Array | None:
+def gradient_of(group: Sequence[Any]) -> Array | None:
     """The gradients of what learns, likewise."""
     found = [plain(p.grad) for p in group if p.requires_grad and p.grad is not None]
     return np.asarray(found[0] if len(found) == 1 else found) if found else None

@@ -94,6 +94,9 @@ def draw(
         Path,
         typer.Option("--out", "-o", help="A .svg, .png or .dot file; .html for a page of steps."),
     ] = Path("graph.svg"),
+    text: Annotated[
+        bool, typer.Option("--text", help="Print the graph as a tree; write no file.")
+    ] = False,
 ) -> None:
     """Draw the graph of an expression, with every gradient, or a page to step through it.
 
@@ -103,9 +106,12 @@ def draw(
     after "--".
     """
     root, leaves = expressions.evaluate(expression, expressions.assignments(variables or []))
+    console = Console(highlight=False)
+    if text:
+        console.print(viz.text.tree(root))
+        return
     is_page = out.suffix.lower() == ".html"
     path = (viz.page(root, title=expression) if is_page else viz.draw(root)).save(out)
-    console = Console(highlight=False)
     root.backward()
     console.print(f"{expression} = {root.data:.6g}", markup=False)
     for name, leaf in leaves.items():

@@ -72,7 +72,7 @@ def neuron_table(model: Any) -> Printout:
     >>> import nn, viz, numpy as np
     >>> model = nn.MLP(1, [2, 1], "tanh", rng=np.random.default_rng(0))
     >>> ((model([1.0]) - 1) ** 2).backward()
-    >>> len(str(viz.text.neuron_table(model)).splitlines())  # a header, 2 layers, 3 neurons
+    >>> len(str(viz.text.neuron_table(model)).splitlines())  # with 3 neurons
     8
     """
     _need_rich()
@@ -83,7 +83,7 @@ def neuron_table(model: Any) -> Printout:
         )
     rows = list(model.table())
     bars = _Bars(abs(row.z_grad) for row in rows)
-    table = _table(["neuron", "z", "a", "∂L/∂z", "∂L/∂a", "|∂L/∂z|"], words=(0, 5))
+    table = _table(["neuron", "z", "a", "∂L/∂z", "∂L/∂a", "|∂L/∂z|"])
     layer = None
     for row in rows:
         above, name = _split(row.path)
@@ -101,8 +101,9 @@ def gradient_flow(model: Any) -> Printout:
     """How large the gradient of every parameter is, as bars on a log scale.
 
     Gradients that vanish or explode towards the first layers show as a slope. The Values of neurons
-    side by side are taken together. Instead of a bar stands what is the matter: ``frozen``, ``no
-    gradient``, ``all 0``; and next to it how many entries are nan or infinite.
+    side by side are taken together. Where something is the matter, it stands in the place of the
+    bar: ``frozen``, ``no gradient``, ``all 0``, or how many entries are nan or infinite; the
+    numbers are then those of the others.
 
     Args:
         model: an ``nn.Module``, or what has its ``named_parameters`` and ``named_modules``. The
@@ -124,17 +125,16 @@ def gradient_flow(model: Any) -> Printout:
     gradients = {path: gradient_of(group) for path, group in groups.items()}
     found = {path: None if g is None else Summary.of(g) for path, g in gradients.items()}
     bars = _Bars(x.mean_abs for x in found.values() if x is not None)
-    table = _table(["parameter", "shape", "mean |g|", "max |g|", "", ""], words=(0, 4, 5))
+    table = _table(["parameter", "shape", "mean |g|", "max |g|", "mean |g|"])
     for path, group in groups.items():
         summary = found[path]
         shape = tuple(np.shape(group[0].data)) if len(group) == 1 else (len(group),)
         sizes = ("–", "–") if summary is None else (summary.mean_abs, summary.max_abs)
         table.add_row(
-            _text(_escaped(path) or "(model)"),
+            _text(_path(path)),
             _text(" × ".join(map(str, shape)) or "1"),
             *(_text(x if isinstance(x, str) else number(x)) for x in sizes),
-            "" if summary is None or not summary.mean_abs > 0 else bars.of(summary.mean_abs),
-            _remark(summary, any(p.requires_grad for p in group)),
+            _bar_or_remark(summary, any(p.requires_grad for p in group), bars),
         )
     return _below(table, [bars.legend("mean |g|")])
 
@@ -233,17 +233,27 @@ def _below(table: Table, notes: Sequence[str]) -> Printout:
     return Printout(Group(table, *(_text(note, "dim") for note in notes if note)))
 
 
-def _table(columns: Sequence[str], words: Sequence[int]) -> Table:
+def _table(columns: Sequence[str]) -> Table:
+    """A table of names, then numbers, then bars, which give way to the others."""
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    bars = len(columns) - 1
     for i, column in enumerate(columns):
-        if i in words:
-            table.add_column(_text(column), overflow="fold", no_wrap=i > 0)
-        else:
-            table.add_column(_text(column), justify="right", no_wrap=True)
+        justify: Literal["left", "right"] = "right" if 0 < i < bars else "left"
+        table.add_column(_text(column), justify=justify, no_wrap=i < bars)
     return table
+
+
+def _path(path: str) -> str:
+    """A path; of a long one the beginning and the end.
+
+    >>> _path("encoder.layers.11.self_attention.out_proj.weight")
+    'encoder.…ttention.out_proj.weight'
+    """
+    whole = _escaped(path) or "(model)"
+    return whole if len(whole) <= 33 else f"{whole[:8]}…{whole[-24:]}"
 
 
 def _split(path: str) -> tuple[str, str]:
@@ -297,13 +307,12 @@ class _Bar:
         yield _text("█" * full + " ▏▎▍▌▋▊▉"[eighths].strip())
 
 
-def _remark(summary: Summary | None, learns: bool) -> str:
-    """What is the matter with a gradient, if anything."""
+def _bar_or_remark(summary: Summary | None, learns: bool, bars: _Bars) -> RenderableType:
     if summary is None:
         return "no gradient" if learns else "frozen"
     if summary.nonfinite:
         return f"{summary.nonfinite:,} nan or infinite"
-    return "all 0" if summary.zero_share == 1 else ""
+    return "all 0" if summary.zero_share == 1 else bars.of(summary.mean_abs)
 
 
 # Trees.

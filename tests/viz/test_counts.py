@@ -28,14 +28,14 @@ def luminance(colour):
     return linear @ [0.2126, 0.7152, 0.0722]
 
 
-def heights(figure):
+def heights(axes):
     """Of each histogram, the ends of its bins and how high they are."""
-    lines = [line.get_xydata() for line in figure.axes[0].lines]
+    lines = [line.get_xydata() for line in axes.lines]
     return [(points[:-1, 0], points[1:-1, 1]) for points in lines]
 
 
 def test_true_classes_are_rows_and_colours_are_shares_of_the_row():
-    axes = plots.confusion_matrix(MATRIX).axes[0]
+    axes = plots.confusion_matrix(MATRIX)
     shares = [[0.8, 0.2, 0], [0, 0, 0], [0.125, 0.375, 0.5]]
     np.testing.assert_allclose(axes.images[0].get_array(), shares)
     assert written(axes) == {
@@ -45,14 +45,14 @@ def test_true_classes_are_rows_and_colours_are_shares_of_the_row():
 
 
 def test_both_sides_name_the_classes():
-    axes = plots.confusion_matrix(MATRIX, ("cat", "dog", "fox")).axes[0]
+    axes = plots.confusion_matrix(MATRIX, ("cat", "dog", "fox"))
     assert labels(axes.xaxis) == labels(axes.yaxis) == ["cat", "dog", "fox"]
-    assert labels(plots.confusion_matrix(MATRIX).axes[0].xaxis) == ["0", "1", "2"]
+    assert labels(plots.confusion_matrix(MATRIX).xaxis) == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize("percent", range(1, 101, 3))
 def test_a_count_stands_out_from_its_cell(percent):
-    axes = plots.confusion_matrix([[percent, 100 - percent], [0, 1]]).axes[0]
+    axes = plots.confusion_matrix([[percent, 100 - percent], [0, 1]])
     (image,) = axes.images
     text = axes.texts[0]
     ground = luminance(image.to_rgba(np.array([[percent / 100]]))[0, 0, :3])
@@ -62,16 +62,16 @@ def test_a_count_stands_out_from_its_cell(percent):
 
 @pytest.mark.parametrize(("classes", "shown"), [(10, True), (100, False)])
 def test_counts_are_left_out_where_there_is_no_space(classes, shown):
-    axes = plots.confusion_matrix(np.full((classes, classes), 123)).axes[0]
+    axes = plots.confusion_matrix(np.full((classes, classes), 123))
     assert bool(axes.texts) is shown
 
 
 @pytest.mark.parametrize("names", [(), tuple(f"class {i}" for i in range(300))])
 @pytest.mark.parametrize("classes", [2, 26, 47, 100, 300])
 def test_names_of_classes_do_not_run_into_each_other(classes, names):
-    figure = plots.confusion_matrix(np.eye(classes), names[:classes])
-    figure.draw_without_rendering()
-    boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
+    axes = plots.confusion_matrix(np.eye(classes), names[:classes])
+    axes.figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
     assert all(left.x1 <= right.x0 + 1 for left, right in pairwise(boxes))
 
 
@@ -102,22 +102,22 @@ def test_raw_numbers_share_their_bins_and_show_their_shares():
 
 
 def test_counts_are_shown_in_their_own_bins():
-    figure = plots.histograms({"a": ([1, 3], [0.0, 1.0, 2.0])})
-    ((edges, shares),) = heights(figure)
+    axes = plots.histograms({"a": ([1, 3], [0.0, 1.0, 2.0])})
+    ((edges, shares),) = heights(axes)
     np.testing.assert_allclose(edges, [0, 1, 2])
     np.testing.assert_allclose(shares, [0.25, 0.75])
 
 
 def test_where_bins_differ_in_width_the_area_is_the_share():
-    figure = plots.histograms({"a": ([1, 3], [0.0, 1.0, 4.0]), "b": ([5], [1.0, 3.0])})
-    assert figure.axes[0].get_title("left") == "density"
-    for edges, density in heights(figure):
+    axes = plots.histograms({"a": ([1, 3], [0.0, 1.0, 4.0]), "b": ([5], [1.0, 3.0])})
+    assert axes.get_title("left") == "density"
+    for edges, density in heights(axes):
         assert np.sum(np.diff(edges) * density) == pytest.approx(1)
 
 
 def test_numbers_that_are_not_finite_are_counted_in_the_legend():
-    figure = plots.histograms({"a": [1.0, np.nan, np.inf], "b": [2.0], "c": [np.nan]})
-    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    axes = plots.histograms({"a": [1.0, np.nan, np.inf], "b": [2.0], "c": [np.nan]})
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
     assert names == ["a (2 not finite)", "b", "c (1 not finite)"]
 
 

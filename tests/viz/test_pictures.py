@@ -14,13 +14,13 @@ RNG = np.random.default_rng(0)
 GREY = RNG.random((5, 1, 4, 6))
 
 
-def titles(figure):
+def titles(plot):
     """Of every image, with the spaces at which no line breaks as ordinary ones."""
-    return [axes.get_title().replace("\N{NO-BREAK SPACE}", " ") for axes in figure.axes]
+    return [axes.get_title().replace("\N{NO-BREAK SPACE}", " ") for axes in plot.child_axes]
 
 
-def pixels(figure):
-    return np.array([axes.images[0].get_array() for axes in figure.axes])
+def pixels(plot):
+    return np.array([axes.images[0].get_array() for axes in plot.child_axes])
 
 
 def test_grey_images_are_shown_as_they_are_with_or_without_a_channel_axis():
@@ -44,25 +44,29 @@ def test_numbers_outside_0_to_1_are_stretched_all_alike():
 
 
 def test_images_stand_in_rows_and_do_not_overlap():
-    figure = plots.images(np.zeros((5, 4, 6)), ["two\nlines"] * 5, columns=3)
-    boxes = [axes.get_position() for axes in figure.axes]
+    plot = plots.images(np.zeros((5, 4, 6)), ["two\nlines"] * 5, columns=3)
+    plot.figure.draw_without_rendering()
+    boxes = [axes.get_position() for axes in plot.child_axes]
     assert len({round(box.y0, 6) for box in boxes}) == 2
     assert boxes[3].y1 < boxes[0].y0
     assert all(left.x1 < right.x0 for left, right in pairwise(boxes[:3]))
 
 
 def test_titles_fit_between_the_rows():
-    figure = plots.images(np.zeros((4, 8, 8)), ["9 (97%)\nis 4"] * 4, columns=2)
-    figure.draw_without_rendering()
-    title, above = figure.axes[2].title.get_window_extent(), figure.axes[0].get_window_extent()
+    plot = plots.images(np.zeros((4, 8, 8)), ["9 (97%)\nis 4"] * 4, columns=2)
+    plot.figure.draw_without_rendering()
+    title, above = (
+        plot.child_axes[2].title.get_window_extent(),
+        plot.child_axes[0].get_window_extent(),
+    )
     assert title.y1 < above.y0
-    assert figure.axes[0].title.get_window_extent().y1 < figure.bbox.y1
+    assert plot.child_axes[0].title.get_window_extent().y1 < plot.figure.bbox.y1
 
 
 def test_a_batch_shows_its_first_images_under_the_names_of_their_classes():
-    figure = viz.show_batch((Tensor(GREY), np.array([1, 0, 1, 1, 0])), ("cat", "dog"), 2, 2)
-    assert titles(figure) == ["dog", "cat", "dog", "dog"]
-    np.testing.assert_array_equal(pixels(figure), GREY[:4, 0])
+    plot = viz.show_batch((Tensor(GREY), np.array([1, 0, 1, 1, 0])), ("cat", "dog"), 2, 2)
+    assert titles(plot) == ["dog", "cat", "dog", "dog"]
+    np.testing.assert_array_equal(pixels(plot), GREY[:4, 0])
 
 
 @pytest.mark.parametrize(
@@ -74,17 +78,17 @@ def test_without_names_of_classes_targets_are_shown_as_numbers(targets, expected
 
 def test_of_a_mixed_label_the_two_likeliest_classes_are_named_with_their_share():
     shares = np.array([[0.6, 0.0, 0.4], [0.0, 1.0, 0.0], [0.3, 0.3, 0.4], [0.02, 0.96, 0.02]])
-    figure = viz.show_batch((GREY[:4], shares), ("a", "b", "c"))
-    assert titles(figure) == ["a: 60 %, c: 40 %", "b", "c: 40 %, a: 30 %", "b: 96 %"]
+    plot = viz.show_batch((GREY[:4], shares), ("a", "b", "c"))
+    assert titles(plot) == ["a: 60 %, c: 40 %", "b", "c: 40 %, a: 30 %", "b: 96 %"]
 
 
 def test_a_loader_gives_its_first_batch_and_the_names_and_stays_where_it_was():
     data = nn.data.TensorDataset(GREY, np.array([0, 1, 1, 0, 1]), classes=("no", "yes"))
     loader = nn.data.DataLoader(data, 3, shuffle=True, seed=4)
-    figure = viz.show_batch(loader)
+    plot = viz.show_batch(loader)
     x, y = next(iter(loader))
-    np.testing.assert_array_equal(pixels(figure), x[:, 0])
-    assert titles(figure) == [data.classes[i] for i in y]
+    np.testing.assert_array_equal(pixels(plot), x[:, 0])
+    assert titles(plot) == [data.classes[i] for i in y]
 
 
 @pytest.mark.parametrize(

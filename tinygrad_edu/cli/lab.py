@@ -20,7 +20,7 @@ from nn.experiments.comparison import Comparison
 from nn.experiments.samples import rows
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -273,13 +273,13 @@ def optimizers(
     _print(found)
 
 
-def _print(found: Any, out: Path | None = None, draw: Callable[[], Figure] | None = None) -> None:
+def _print(found: Any, out: Path | None = None, draw: Callable[[], Axes] | None = None) -> None:
     typer.echo(str(found))
     if out is not None and draw is not None:
         typer.echo(f"drawn in {viz.plots.save(draw(), out)}")
 
 
-def _curves(found: Comparison) -> Figure:
+def _curves(found: Comparison) -> Axes:
     histories = {
         curve.name: [{"epoch": i, "loss": loss} for i, loss in enumerate(curve.validation_loss, 1)]
         for curve in (found.plain, found.without)

@@ -20,7 +20,7 @@ from viz.dot import Direction
 from viz.report import Section, report
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
 # How many samples the loss in a run's picture is of.
 BATCH = 32
@@ -41,7 +41,7 @@ def write_report(run: Run, title: str, extra: Sequence[Section] = ()) -> list[Pa
         The files of the run.
     """
     sections = [
-        figure_section(
+        plot_section(
             viz.plots.curves(run.history),
             run.folder / "curves.svg",
             "How it learned",
@@ -89,7 +89,7 @@ def _seen_sections(run: Run) -> list[Section]:
         return []
     batches = build_loader(run.settings, run.parts)
     return [
-        figure_section(
+        plot_section(
             viz.show_batch(batches),
             run.folder / "batch.svg",
             "What it saw",
@@ -108,7 +108,7 @@ def _learned_sections(run: Run) -> list[Section]:
     sections = []
     if parts.sample.shape == (2,):
         sections.append(
-            figure_section(
+            plot_section(
                 viz.plots.decision_boundary(
                     lambda points: nn.training.predict(run.model, points.astype(np.float32)),
                     parts.held_out.inputs,
@@ -121,7 +121,7 @@ def _learned_sections(run: Run) -> list[Section]:
         )
     found = answers(run.model, parts.held_out, run.scores)
     sections.append(
-        figure_section(
+        plot_section(
             confusion_figure(found),
             folder / "confusion.svg",
             "What it confuses",
@@ -132,7 +132,7 @@ def _learned_sections(run: Run) -> list[Section]:
         mistakes = mistakes_figure(found)
         if mistakes is not None:
             sections.append(
-                figure_section(
+                plot_section(
                     mistakes,
                     folder / "mistakes.svg",
                     "Where it is wrong",
@@ -203,7 +203,7 @@ def scalar_sections(folder: Path, model: nn.MLP, samples: nn.data.Dataset) -> li
     x = [tg.Value(number, label=f"x{i}") for i, number in enumerate(samples.inputs[0].tolist())]
     neuron = model.layers[0].neurons[0]
     return [
-        figure_section(
+        plot_section(
             viz.plots.decision_boundary(
                 lambda points: scalar.scores_of(model, points),
                 samples.inputs,
@@ -226,9 +226,9 @@ def scalar_sections(folder: Path, model: nn.MLP, samples: nn.data.Dataset) -> li
     ]
 
 
-def figure_section(figure: Figure, path: Path, heading: str, text: str) -> Section:
-    """A figure, written to ``path``, as a section of a report."""
-    viz.plots.save(figure, path)
+def plot_section(plot: Axes, path: Path, heading: str, text: str) -> Section:
+    """A plot, written to ``path``, as a section of a report."""
+    viz.plots.save(plot, path)
     return Section(heading, text, svg=path.read_text(encoding="utf-8"))
 
 

@@ -17,7 +17,7 @@ from rich.console import Console
 import nn
 import viz
 from tinygrad_edu.cli import run
-from tinygrad_edu.cli.pages import figure_section
+from tinygrad_edu.cli.pages import plot_section
 from tinygrad_edu.cli.settings import Settings, parse, prepare
 from tinygrad_edu.files import write
 from viz.report import Section, report
@@ -210,7 +210,7 @@ def write_page(sweep: Sweep, results: Sequence[Result], folder: Path) -> list[Pa
     for quantity in dict.fromkeys((_LOSS, metric)):
         if histories:
             sections.append(
-                figure_section(
+                plot_section(
                     viz.plots.overlaid_curves(histories, quantity),
                     folder / f"{quantity}.svg",
                     _title(quantity).capitalize(),

@@ -1,7 +1,13 @@
 """Plots of training: curves, what a classifier takes for what, images, and numbers step by step.
 
-Each returns a matplotlib Figure of its own; no global state of matplotlib is touched. A notebook
-shows it after ``%matplotlib inline``. matplotlib comes with the extra ``train``.
+Each takes matplotlib's Axes to draw into as ``ax``, or makes a figure of its own, and returns the
+Axes; ``save`` and ``svg`` make a file of the figure they are in. What needs several panels has them
+inside those Axes, as their ``child_axes``. Several plots in one figure want one with
+``layout="constrained"``, which makes room for their legends.
+
+No global state of matplotlib is touched: pyplot does not know the figures, and no display is
+needed. Axes made here show their figure themselves as the last value of a notebook's cell.
+matplotlib comes with the extra ``train``.
 """
 
 from viz.plots.boundary import decision_boundary

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinygrad_edu import ShapeError
-from viz.plots.style import COLOURS, GRID, INK, MARKERS, MUTED, dress, finished, new_figure
+from viz.plots.style import COLOURS, GRID, INK, MARKERS, MUTED, axes_for, dress
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 def decision_boundary(
@@ -24,8 +22,8 @@ def decision_boundary(
     *,
     threshold: float = 0.0,
     resolution: int = 100,
-    path: str | os.PathLike[str] | None = None,
-) -> Figure:
+    ax: Axes | None = None,
+) -> Axes:
     """Points in the plane by class, over a model's score or choice at every place.
 
     Args:
@@ -35,7 +33,7 @@ def decision_boundary(
         y: the class of each, ``(n,)``; any labels, such as -1 and 1.
         threshold: the score at the boundary of two classes; 0.5 if scores are probabilities.
         resolution: places to predict along each side of the plot.
-        path: also write the figure there; see ``save``.
+        ax: where to draw; by default in a new figure.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -59,12 +57,11 @@ def decision_boundary(
             f"predict should return (n,) or (n, classes) for {len(places)} points;"
             f" it returned {scores.shape}"
         )
-    figure = new_figure(5.6, 4.6)
-    axes = figure.subplots()
+    axes = axes_for(ax, 5.6, 4.6)
     dress(axes, "")
     axes.grid(visible=False)
     if scores.ndim == 1:
-        _score_map(figure, axes, across, up, scores.reshape(across.shape), threshold)
+        _score_map(axes, across, up, scores.reshape(across.shape), threshold)
     else:
         _class_map(axes, across, up, scores.reshape(*across.shape, -1))
     for i, label in enumerate(np.unique(labels)):
@@ -83,11 +80,11 @@ def decision_boundary(
     axes.set_xlabel("x₁", color=MUTED)
     axes.set_ylabel("x₂", color=MUTED)
     axes.legend(title="class", labelcolor=INK, framealpha=0.9, edgecolor=GRID)
-    return finished(figure, path)
+    return axes
 
 
 def _score_map(
-    figure: Figure, axes: Axes, across: Any, up: Any, scores: np.ndarray[Any, Any], threshold: float
+    axes: Axes, across: Any, up: Any, scores: np.ndarray[Any, Any], threshold: float
 ) -> None:
     """Two tints that meet, white, at the threshold, and a line along it."""
     from matplotlib.colors import LinearSegmentedColormap
@@ -101,7 +98,7 @@ def _score_map(
     filled = axes.contourf(across, up, shown, levels, cmap=tints)
     if shown.min() < threshold < shown.max():
         axes.contour(across, up, shown, [threshold], colors=INK, linewidths=1.4)
-    bar = figure.colorbar(filled, ax=axes, ticks=levels[::5], format="%.3g")
+    bar = axes.figure.colorbar(filled, ax=axes, ticks=levels[::5], format="%.3g")
     bar.set_label("score", color=MUTED)
     bar.ax.tick_params(colors=MUTED, labelsize=9)
     bar.outline.set_visible(False)

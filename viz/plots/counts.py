@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,19 +15,18 @@ from viz.plots.style import (
     MUTED,
     Array,
     PlotError,
+    axes_for,
     dress,
-    finished,
     in_percent,
     legend_beside,
+    legend_height,
     line_style,
     literal,
-    new_figure,
     numbers,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # In inches: how large a cell of a confusion matrix is, and all of them together at most.
 _CELL, _SIDE = 0.5, 7.5
@@ -41,7 +38,7 @@ _DIGIT = 0.64
 _MIDDLE = 0.215
 
 # The shares named beside a confusion matrix, whose colours change fastest where they are small.
-_TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
+_TICKS = (0, 0.05, 0.2, 0.4, 0.7, 1)
 
 # How many bins to sort raw numbers into.
 _BINS = 60
@@ -50,8 +47,9 @@ _BINS = 60
 def confusion_matrix(
     matrix: ArrayLike,
     classes: Sequence[str] = (),
-    path: str | os.PathLike[str] | None = None,
-) -> Figure:
+    *,
+    ax: Axes | None = None,
+) -> Axes:
     """How often a class was taken for another: a row for each true class.
 
     Each cell has the colour of its share of its row, so that the diagonal shows the recall of every
@@ -60,7 +58,7 @@ def confusion_matrix(
     Args:
         matrix: counts ``(C, C)``; rows are the true classes, columns the predicted ones.
         classes: the name of each; by default their numbers.
-        path: also write the figure there; see ``save``.
+        ax: where to draw; by default in a new figure.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -79,10 +77,11 @@ def confusion_matrix(
         raise PlotError("a confusion matrix holds counts, which are finite and not negative")
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros((n, n)), where=totals > 0)
-    side = min(_CELL * n, _SIDE)
-    cell = 72 * side / n
-    figure = new_figure(max(side, 2.0) + 1.9, max(side, 2.0) + 0.8)
-    axes = figure.subplots()
+    side = max(2.0, min(_CELL * n, _SIDE))
+    axes = axes_for(ax, side + 1.9, side + 0.8)
+    if ax is not None:
+        side = min(ax.get_window_extent().size) / ax.figure.dpi
+    cell = 72 * min(side / n, _CELL)
     dress(axes, "")
     axes.grid(visible=False)
     axes.spines[:].set_visible(True)
@@ -94,18 +93,19 @@ def confusion_matrix(
     image = axes.imshow(shares, cmap=tints, norm=PowerNorm(0.5, 0, 1), interpolation="none")
     _name_classes(axes, [literal(name) for name in classes], n, cell)
     _write_counts(axes, counts, image.to_rgba(shares), cell)
-    bar = figure.colorbar(image, ax=axes, shrink=0.8, ticks=_TICKS)
+    bar = axes.figure.colorbar(image, ax=axes, shrink=0.8, ticks=_TICKS)
     in_percent(bar.ax.yaxis)
     bar.set_label("share of the true class", color=MUTED)
     bar.ax.tick_params(colors=MUTED, labelsize=9, length=0)
     bar.outline.set_visible(False)
-    return finished(figure, path)
+    return axes
 
 
 def histograms(
     groups: Mapping[str, ArrayLike | tuple[ArrayLike, ArrayLike]],
-    path: str | os.PathLike[str] | None = None,
-) -> Figure:
+    *,
+    ax: Axes | None = None,
+) -> Axes:
     """How several groups of numbers are distributed, over each other.
 
     Where all the bins are equally wide, the height is the share of the group's numbers in the bin;
@@ -116,7 +116,7 @@ def histograms(
             all such groups share; or a tuple of counts ``(n,)`` and the ends of their bins
             ``(n + 1,)``, as ``numpy.histogram`` returns it. Of numbers that are nan or infinite the
             legend says how many there are.
-        path: also write the figure there; see ``save``.
+        ax: where to draw; by default in a new figure.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -141,8 +141,7 @@ def histograms(
             names.append(f"{name} ({lost} not finite)" if lost else name)
     widths = np.concatenate([np.diff(edges) for _, edges in drawn])
     alike = np.allclose(widths, widths[0], rtol=1e-3, atol=0)
-    figure = new_figure(8.2, 3.6)
-    axes = figure.subplots()
+    axes = axes_for(ax, 8.2, max(3.6, legend_height(names)))
     dress(axes, "share of the numbers" if alike else "density")
     axes.set_xlabel("value", color=MUTED)
     handles: list[Any] = []
@@ -160,8 +159,8 @@ def histograms(
     axes.set_ylim(bottom=0)
     if alike:
         in_percent(axes.yaxis)
-    legend_beside(figure, handles, [textwrap.fill(literal(name), 28) for name in names])
-    return finished(figure, path)
+    legend_beside(axes, handles, names)
+    return axes
 
 
 def _name_classes(axes: Axes, names: Sequence[str], n: int, cell: float) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinygrad_edu import ShapeError, TargetError
-from viz.plots.style import INK, Array, PlotError, finished, literal, new_figure, numbers
+from viz.plots.style import INK, Array, PlotError, literal, numbers, panels
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
 # In inches: how wide an image is, the space between images, the height of a line of a title.
 _SIDE, _GAP, _LINE = 1.05, 0.1, 0.15
@@ -29,8 +28,9 @@ def images(
     images: ArrayLike,
     titles: Sequence[str] = (),
     columns: int = 8,
-    path: str | os.PathLike[str] | None = None,
-) -> Figure:
+    *,
+    ax: Axes | None = None,
+) -> Axes:
     """Images in rows, each under its title.
 
     Args:
@@ -39,7 +39,7 @@ def images(
             them all is shown black and the largest white.
         titles: one for each image, of one or more lines; none by default.
         columns: how many images are in a row.
-        path: also write the figure there; see ``save``.
+        ax: where to draw; by default in a new figure.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -51,24 +51,15 @@ def images(
     if len(titles) not in (0, len(shown)):
         raise ShapeError(f"{len(shown)} images need as many titles, not {len(titles)}")
     texts = [_wrapped(title) for title in titles] or [""] * len(shown)
+    size = _SIDE, _SIDE * shown.shape[1] / shown.shape[2]
+    top = _GAP + _LINE * max(text.count("\n") + 1 if text else 0 for text in texts)
     columns = min(columns, len(shown))
-    rows = math.ceil(len(shown) / columns)
-    image_height = _SIDE * shown.shape[1] / shown.shape[2]
-    title_height = _LINE * max(text.count("\n") + 1 if text else 0 for text in texts)
-    cell_width, cell_height = _SIDE + _GAP, image_height + title_height + _GAP
-    width, height = columns * cell_width + _GAP, rows * cell_height + _GAP
-    figure = new_figure(width, height)
-    figure.set_layout_engine("none")  # every image has its place
-    for i, (pixels, text) in enumerate(zip(shown, texts, strict=True)):
-        row, column = divmod(i, columns)
-        left = _GAP + column * cell_width
-        bottom = height - (row + 1) * cell_height
-        place = left / width, bottom / height, _SIDE / width, image_height / height
-        axes = figure.add_axes(place)
+    outer, places = panels(ax, len(shown), columns, size, left=_GAP / 2, right=_GAP / 2, top=top)
+    for axes, pixels, text in zip(places, shown, texts, strict=True):
         axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="none")
         axes.set_axis_off()
         axes.set_title(text, fontsize=8, color=INK, pad=2.5, linespacing=1.1)
-    return finished(figure, path)
+    return outer
 
 
 def show_batch(
@@ -76,8 +67,9 @@ def show_batch(
     classes: Sequence[str] = (),
     rows: int = 4,
     columns: int = 8,
-    path: str | os.PathLike[str] | None = None,
-) -> Figure:
+    *,
+    ax: Axes | None = None,
+) -> Axes:
     """The images of a batch, each under the name of its class.
 
     Args:
@@ -89,7 +81,7 @@ def show_batch(
             their numbers.
         rows: the most rows to show.
         columns: how many images are in a row.
-        path: also write the figure there; see ``save``.
+        ax: where to draw; by default in a new figure.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -114,7 +106,7 @@ def show_batch(
         )
     count = rows * columns
     name = _probable if mixed else _single
-    return images(x[:count], [name(target, classes) for target in y[:count]], columns, path)
+    return images(x[:count], [name(target, classes) for target in y[:count]], columns, ax=ax)
 
 
 def _first(batches: Iterable[Any]) -> tuple[Any, ...]:

@@ -1,9 +1,10 @@
-"""What all plots share: colours, the dress of axes, errors, and how a figure becomes a file."""
+"""What all plots share: colours, the dress of axes, errors, and how a plot becomes a file."""
 
 from __future__ import annotations
 
 import io
 import os
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
 Array = np.ndarray[Any, Any]
 
@@ -34,6 +34,9 @@ FORMATS = (".png", ".svg", ".pdf")
 # The style of a line changes when the colours have all been used.
 _STYLES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 
+# How many characters fit in a line of a legend.
+_LINE = 28
+
 # Positive values that span more than this are shown on a logarithmic axis.
 _WIDE = 100
 
@@ -46,8 +49,8 @@ class HistoryError(PlotError):
     """A training history that has nothing to plot."""
 
 
-def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write a figure to a ``.png``, ``.svg`` or ``.pdf`` file, whole or not at all.
+def save(plot: Axes | Figure, path: str | os.PathLike[str]) -> Path:
+    """Write the whole figure of a plot to a ``.png``, ``.svg`` or ``.pdf`` file, or nothing.
 
     Raises:
         MissingFolderError: the file's folder does not exist.
@@ -56,32 +59,81 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise UnknownNameError("suffix for a figure", suffix, FORMATS)
-    content = io.BytesIO()
-    figure.savefig(content, format=suffix[1:], dpi=144)
-    return write(path, content.getvalue())
+    return write(path, _file(plot, suffix[1:]))
 
 
-def svg(figure: Figure) -> str:
-    """A figure as an SVG document, for a report."""
-    content = io.BytesIO()
-    figure.savefig(content, format="svg")
-    return content.getvalue().decode()
+def svg(plot: Axes | Figure) -> str:
+    """The whole figure of a plot as an SVG document, for a report."""
+    return _file(plot, "svg").decode()
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, in inches, that belongs to nobody."""
+def axes_for(ax: Axes | None, width: float, height: float) -> Axes:
+    """The Axes to draw into: those given, or else ones in a new figure, of this size in inches.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        PlotError: what was given are no Axes.
+    """
     try:
-        from matplotlib.figure import Figure
+        from matplotlib.axes import Axes
+
+        from viz.plots.shown import new_axes
     except ImportError as error:
         raise MissingExtraError("plotting", "matplotlib", "train") from error
-    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    if ax is None:
+        return new_axes(width, height)
+    if not isinstance(ax, Axes):
+        raise PlotError(f"a plot is drawn into the Axes of matplotlib, not {type(ax).__name__}")
+    return ax
 
 
-def finished(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
-    """The figure, also written to ``path`` if there is one."""
-    if path is not None:
-        save(figure, path)
-    return figure
+def panels(
+    ax: Axes | None,
+    count: int,
+    columns: int,
+    size: tuple[float, float],
+    *,
+    left: float = 0.0,
+    right: float = 0.0,
+    bottom: float = 0.0,
+    top: float = 0.0,
+) -> tuple[Axes, list[Axes]]:
+    """The Axes to draw into, blank, and a grid of smaller Axes inside them.
+
+    Args:
+        ax: as ``axes_for`` takes it.
+        count: how many panels.
+        columns: how many in a row.
+        size: width and height of a panel in inches, in a figure of its own.
+        left: in inches, what the labels of a panel take at this side.
+        right: at that.
+        bottom: below.
+        top: above.
+    """
+    rows = -(-count // columns)
+    width, height = size[0] + left + right, size[1] + bottom + top
+    outer = axes_for(ax, columns * width, rows * height)
+    from viz.plots.shown import Cell, Margins
+
+    outer.set_axis_off()
+    found = []
+    for i in range(count):
+        panel = outer.inset_axes((0, 0, 1, 1))
+        panel.set_axes_locator(Cell(outer, rows, columns, i, Margins(left, right, bottom, top)))
+        found.append(panel)
+    return outer, found
+
+
+def _file(plot: Axes | Figure, suffix: str) -> bytes:
+    """What a file with this suffix holds."""
+    from matplotlib.axes import Axes
+
+    from viz.plots.shown import DPI, root
+
+    figure = root(plot) if isinstance(plot, Axes) else plot
+    content = io.BytesIO()
+    figure.savefig(content, format=suffix, dpi=DPI)
+    return content.getvalue()
 
 
 def dress(axes: Axes, title: str) -> None:
@@ -109,17 +161,24 @@ def log_if_wide(axes: Axes, values: Sequence[float]) -> None:
         axes.set_yscale("log")
 
 
-def legend_beside(figure: Figure, handles: Sequence[Line2D], names: Sequence[str]) -> None:
+def legend_beside(axes: Axes, handles: Sequence[Any], names: Sequence[str]) -> None:
     """A legend to the right of the axes, where it covers nothing."""
-    figure.legend(
+    axes.legend(
         handles,
-        names,
-        loc="outside right upper",
+        [textwrap.fill(literal(name), _LINE) for name in names],
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1),
+        borderaxespad=0,
         frameon=False,
         labelcolor=INK,
         fontsize=9,
         handlelength=2.6,
     )
+
+
+def legend_height(names: Sequence[str]) -> float:
+    """How high a figure must be, in inches, for a legend of these names beside its axes."""
+    return 0.9 + 0.2 * sum(1 + textwrap.fill(name, _LINE).count("\n") for name in names)
 
 
 def in_percent(axis: Axis) -> None:

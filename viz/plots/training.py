@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,20 +15,20 @@ from viz.plots.style import (
     MUTED,
     HistoryError,
     PlotError,
+    axes_for,
     dress,
-    finished,
     in_percent,
     legend_beside,
+    legend_height,
     line_style,
     literal,
     log_if_wide,
-    new_figure,
     numbers,
+    panels,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 # The halves of a history: the prefix of their columns, the name, colour and style of their curves.
@@ -45,9 +43,7 @@ _FEW = 25
 _MANY = 200
 
 
-def curves(
-    history: Sequence[Mapping[str, Any]], path: str | os.PathLike[str] | None = None
-) -> Figure:
+def curves(history: Sequence[Mapping[str, Any]], *, ax: Axes | None = None) -> Axes:
     """Loss, metrics and learning rate over the epochs, for training and validation.
 
     Args:
@@ -55,10 +51,10 @@ def curves(
             ``train_loss``, ``validation_loss`` and the same of any metric: ``train_accuracy``
             (between 0 and 1), ``validation_r2`` and so on; and ``learning_rate``. The epoch of the
             lowest validation loss is marked.
-        path: also write the figure there; see ``save``.
+        ax: where to draw; by default in a new figure.
 
     Returns:
-        A figure with a panel for the loss, one for each metric that was measured, and one for the
+        Axes with a panel for the loss, one for each metric that was measured, and one for the
         learning rate if it changed.
 
     Raises:
@@ -83,45 +79,58 @@ def curves(
         (pair for pair in zip(losses, epochs, strict=True) if pair[0] is not None), default=None
     )
     rates = [_measure(row, "learning_rate") for row in rows]
-    panels = [*quantities, "learning_rate"] if len({*rates} - {None}) > 1 else quantities
+    shown = [*quantities, "learning_rate"] if len({*rates} - {None}) > 1 else quantities
     # Three in a row fit into a report; one or two may be wider.
-    columns = 2 if len(panels) == 4 else min(len(panels), 3)
-    height = math.ceil(len(panels) / columns)
-    figure = new_figure((4.6 if columns < 3 else 3.4) * columns, 3.6 * height)
-    for i, panel in enumerate(panels, 1):
-        axes = figure.add_subplot(height, columns, i)
-        dress(axes, literal(panel.replace("_", " ")))
-        _count_along(axes, "epoch")
+    columns = 2 if len(shown) == 4 else min(len(shown), 3)
+    size = (4.0 if columns < 3 else 2.8), 2.7
+    outer, places = panels(
+        ax, len(shown), columns, size, left=0.6, right=0.05, bottom=0.55, top=0.35
+    )
+    named: dict[str, Line2D] = {}
+    for quantity, axes in zip(shown, places, strict=True):
+        dress(axes, literal(quantity.replace("_", " ")))
+        count_along(axes, "epoch")
         for half, (name, colour, style) in _HALVES.items():
-            key = f"{half}_{panel}"
+            key = f"{half}_{quantity}"
             if key in keys:
                 values = [_measure(row, key) for row in rows]
-                _marked(axes, epochs, values, color=colour, linestyle=style, label=name)
-        if panel == "learning_rate":
+                named[name] = _marked(
+                    axes, epochs, values, color=colour, linestyle=style, label=name
+                )
+        if quantity == "learning_rate":
             _marked(axes, epochs, rates, color=INK)
             log_if_wide(axes, [rate for rate in rates if rate is not None])
         if best is not None:
             name = f"best epoch: {best[1]}"
-            axes.axvline(best[1], color=MUTED, linewidth=1, linestyle=":", zorder=0, label=name)
-        if _is_share(panel):
+            named[name] = axes.axvline(best[1], color=MUTED, linewidth=1.2, linestyle=":", zorder=1)
+        if _is_share(quantity):
             in_percent(axes.yaxis)
-        if panel != "learning_rate":
-            axes.legend(frameon=False, labelcolor=INK)
-    return finished(figure, path)
+    # One legend for all the panels, above them, where it covers nothing.
+    outer.legend(
+        list(named.values()),
+        list(named),
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=3,
+        frameon=False,
+        labelcolor=INK,
+    )
+    return outer
 
 
 def overlaid_curves(
     histories: Mapping[str, Sequence[Mapping[str, float]]],
     quantity: str = "validation_loss",
-    path: str | os.PathLike[str] | None = None,
-) -> Figure:
+    *,
+    ax: Axes | None = None,
+) -> Axes:
     """One quantity of several runs over the epochs, a line for each run.
 
     Args:
         histories: by the name of the run, its history as ``curves`` takes it.
         quantity: the column of the histories. Its axis is logarithmic if it spans more than a
             factor of 100.
-        path: also write the figure there; see ``save``.
+        ax: where to draw; by default in a new figure.
 
     Raises:
         HistoryError: there are no runs, one has no rows, or a value is no number.
@@ -139,18 +148,19 @@ def overlaid_curves(
         if quantity not in known:
             raise UnknownNameError(f"quantity of run {name!r}", quantity, known)
         drawn[name] = _epochs(rows), [_measure(row, quantity) for row in rows]
-    figure = _overlaid(drawn, "epoch", quantity.replace("_", " "))
+    axes = overlaid(drawn, "epoch", quantity.replace("_", " "), ax)
     if _is_share(_quantity(quantity)):
-        in_percent(figure.axes[0].yaxis)
-    return finished(figure, path)
+        in_percent(axes.yaxis)
+    return axes
 
 
 def lines(
     series: Mapping[str, ArrayLike],
     xlabel: str,
     ylabel: str,
-    path: str | os.PathLike[str] | None = None,
-) -> Figure:
+    *,
+    ax: Axes | None = None,
+) -> Axes:
     """Numbers that were recorded one after another, a line for each series.
 
     Args:
@@ -159,7 +169,7 @@ def lines(
         xlabel: what the steps are.
         ylabel: what the numbers are. Their axis is logarithmic if they span more than a factor of
             100.
-        path: also write the figure there; see ``save``.
+        ax: where to draw; by default in a new figure.
 
     Raises:
         PlotError: there are no series, or one holds no numbers.
@@ -175,31 +185,30 @@ def lines(
             raise ShapeError(f"series {name!r} takes numbers (n,), n > 0, not {values.shape}")
         steps = list(range(1, len(values) + 1))
         drawn[name] = steps, [x if math.isfinite(x) else None for x in values.tolist()]
-    return finished(_overlaid(drawn, xlabel, ylabel), path)
+    return overlaid(drawn, xlabel, ylabel, ax)
 
 
-def _overlaid(
-    drawn: Mapping[str, tuple[list[Any], list[float | None]]],
+def overlaid(
+    drawn: Mapping[str, tuple[Sequence[Any], Sequence[float | None]]],
     xlabel: str,
     ylabel: str,
-) -> Figure:
+    ax: Axes | None,
+) -> Axes:
+    """A line for each name, of places and values, and a legend of them all."""
     names = [
         name if any(x is not None for x in values) else f"{name} (nowhere finite)"
         for name, (_, values) in drawn.items()
     ]
-    names = [textwrap.fill(literal(name), 28) for name in names]
-    height = sum(1 + name.count("\n") for name in names)
-    figure = new_figure(8.2, max(3.6, 0.5 + 0.2 * height))
-    axes = figure.subplots()
+    axes = axes_for(ax, 8.2, max(3.6, legend_height(names)))
     dress(axes, literal(ylabel))
-    _count_along(axes, literal(xlabel))
+    count_along(axes, literal(xlabel))
     handles = [
         _line(axes, places, values, linewidth=_width(len(values)), **line_style(i))
         for i, (places, values) in enumerate(drawn.values())
     ]
     log_if_wide(axes, [x for _, values in drawn.values() for x in values if x is not None])
-    legend_beside(figure, handles, names)
-    return figure
+    legend_beside(axes, handles, names)
+    return axes
 
 
 def _rows(history: Sequence[Mapping[str, Any]], what: str) -> list[Mapping[str, Any]]:
@@ -231,7 +240,9 @@ def _measure(row: Mapping[str, Any], key: str) -> float | None:
         raise HistoryError(f"the {key} of a history is {value!r}, which is no number") from error
 
 
-def _line(axes: Axes, places: list[Any], values: list[float | None], **style: Any) -> Line2D:
+def _line(
+    axes: Axes, places: Sequence[Any], values: Sequence[float | None], **style: Any
+) -> Line2D:
     gaps = [math.nan if value is None else value for value in values]
     # A point alone makes no line.
     style.setdefault("marker", "" if sum(value is not None for value in values) > 1 else "o")
@@ -239,9 +250,11 @@ def _line(axes: Axes, places: list[Any], values: list[float | None], **style: An
     return line
 
 
-def _marked(axes: Axes, places: list[Any], values: list[float | None], **style: Any) -> None:
+def _marked(
+    axes: Axes, places: Sequence[Any], values: Sequence[float | None], **style: Any
+) -> Line2D:
     """A line with a marker at every point, as long as there are few."""
-    _line(axes, places, values, marker="o" if len(values) < _FEW else "", **style)
+    return _line(axes, places, values, marker="o" if len(values) < _FEW else "", **style)
 
 
 def _width(points: int) -> float:
@@ -253,7 +266,7 @@ def _is_share(quantity: str) -> bool:
     return quantity == "accuracy" or quantity.startswith("top_")
 
 
-def _count_along(axes: Axes, name: str) -> None:
+def count_along(axes: Axes, name: str) -> None:
     """An x axis of whole numbers."""
     from matplotlib.ticker import MaxNLocator
 

@@ -10,9 +10,15 @@ needed. Axes made here show their figure themselves as the last value of a noteb
 matplotlib comes with the extra ``train``.
 """
 
+from viz.plots.attention import attention_maps
 from viz.plots.boundary import decision_boundary
 from viz.plots.counts import confusion_matrix, histograms
-from viz.plots.pictures import images, show_batch
+from viz.plots.functions import activations
+from viz.plots.gradients import gradient_flow, gradient_flow_over_time, update_ratio
+from viz.plots.kernels import feature_maps, filters
+from viz.plots.landscape import loss_landscape
+from viz.plots.pictures import images, misclassified, show_batch
+from viz.plots.recorded import dead_units, dead_units_over_time, histograms_over_time
 from viz.plots.style import (
     COLOURS,
     FORMATS,
@@ -25,7 +31,7 @@ from viz.plots.style import (
     save,
     svg,
 )
-from viz.plots.training import curves, lines, overlaid_curves
+from viz.plots.training import curves, learning_rate_finder, lines, overlaid_curves
 
 __all__ = [
     "COLOURS",
@@ -36,14 +42,27 @@ __all__ = [
     "MUTED",
     "HistoryError",
     "PlotError",
+    "activations",
+    "attention_maps",
     "confusion_matrix",
     "curves",
+    "dead_units",
+    "dead_units_over_time",
     "decision_boundary",
+    "feature_maps",
+    "filters",
+    "gradient_flow",
+    "gradient_flow_over_time",
     "histograms",
+    "histograms_over_time",
     "images",
+    "learning_rate_finder",
     "lines",
+    "loss_landscape",
+    "misclassified",
     "overlaid_curves",
     "save",
     "show_batch",
     "svg",
+    "update_ratio",
 ]

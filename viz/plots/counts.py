@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike
 
 from tinygrad_edu import ShapeError
 from viz.plots.style import (
-    COLOURS,
     INK,
     MUTED,
     Array,
     PlotError,
     axes_for,
+    colour_bar,
     dress,
     in_percent,
     legend_beside,
@@ -23,6 +23,7 @@ from viz.plots.style import (
     line_style,
     literal,
     numbers,
+    tints,
 )
 
 if TYPE_CHECKING:
@@ -85,19 +86,14 @@ def confusion_matrix(
     dress(axes, "")
     axes.grid(visible=False)
     axes.spines[:].set_visible(True)
-    from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+    from matplotlib.colors import PowerNorm
 
-    tints = LinearSegmentedColormap.from_list(
-        "share", ["#ffffff", "#86bdea", COLOURS[0], "#00304d"]
-    )
-    image = axes.imshow(shares, cmap=tints, norm=PowerNorm(0.5, 0, 1), interpolation="none")
+    image = axes.imshow(shares, cmap=tints(), norm=PowerNorm(0.5, 0, 1), interpolation="none")
     _name_classes(axes, [literal(name) for name in classes], n, cell)
     _write_counts(axes, counts, image.to_rgba(shares), cell)
-    bar = axes.figure.colorbar(image, ax=axes, shrink=0.8, ticks=_TICKS)
+    bar = colour_bar(image, axes, "share of the true class")
+    bar.set_ticks(_TICKS)
     in_percent(bar.ax.yaxis)
-    bar.set_label("share of the true class", color=MUTED)
-    bar.ax.tick_params(colors=MUTED, labelsize=9, length=0)
-    bar.outline.set_visible(False)
     return axes
 
 

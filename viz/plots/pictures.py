@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinygrad_edu import ShapeError, TargetError
-from viz.plots.style import INK, Array, PlotError, literal, numbers, panels
+from viz.plots.style import INK, Array, PlotError, check_count, literal, numbers, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,20 +46,7 @@ def images(
         PlotError: a pixel is nan, infinite or no number, or ``columns`` not a positive integer.
         ShapeError: the images have other shapes, or there are not as many titles.
     """
-    shown = _pixels(numbers("images", images))
-    _check_count("columns", columns)
-    if len(titles) not in (0, len(shown)):
-        raise ShapeError(f"{len(shown)} images need as many titles, not {len(titles)}")
-    texts = [_wrapped(title) for title in titles] or [""] * len(shown)
-    size = _SIDE, _SIDE * shown.shape[1] / shown.shape[2]
-    top = _GAP + _LINE * max(text.count("\n") + 1 if text else 0 for text in texts)
-    columns = min(columns, len(shown))
-    outer, places = panels(ax, len(shown), columns, size, left=_GAP / 2, right=_GAP / 2, top=top)
-    for axes, pixels, text in zip(places, shown, texts, strict=True):
-        axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="none")
-        axes.set_axis_off()
-        axes.set_title(text, fontsize=8, color=INK, pad=2.5, linespacing=1.1)
-    return outer
+    return _tiled(numbers("images", images), titles, columns, ax)
 
 
 def show_batch(
@@ -90,8 +77,8 @@ def show_batch(
         ShapeError: images, targets and classes do not fit together.
         TargetError: a target is no number of a class, or no probability.
     """
-    _check_count("rows", rows)
-    _check_count("columns", columns)
+    check_count("rows", rows)
+    check_count("columns", columns)
     if not isinstance(batch, tuple):
         classes = classes or getattr(getattr(batch, "dataset", None), "classes", ())
         batch = _first(batch)
@@ -107,6 +94,76 @@ def show_batch(
     count = rows * columns
     name = _probable if mixed else _single
     return images(x[:count], [name(target, classes) for target in y[:count]], columns, ax=ax)
+
+
+def misclassified(
+    images: ArrayLike,
+    targets: ArrayLike,
+    probabilities: ArrayLike,
+    classes: Sequence[str] = (),
+    count: int = 32,
+    columns: int = 8,
+    *,
+    ax: Axes | None = None,
+) -> Axes:
+    """The images a classifier is wrong about, those it is surest of first.
+
+    Each stands under the class it is taken for, with that class's probability, and its true class.
+
+    Args:
+        images: ``(N, C, H, W)`` or ``(N, H, W)``, as the function ``images`` takes them.
+        targets: the true class of each, integers ``(N,)``.
+        probabilities: of each class, ``(N, classes)``; the largest is the one predicted.
+        classes: the name of each class; by default their numbers.
+        count: the most images to show.
+        columns: how many are in a row.
+        ax: where to draw; by default in a new figure.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        PlotError: a number is none, or there is no mistake to show.
+        ShapeError: images, targets, probabilities and classes do not fit together.
+        TargetError: a target is no number of a class, or a probability is none.
+    """
+    check_count("count", count)
+    pixels, y = numbers("images", images), numbers("their targets", targets)
+    shares = numbers("probabilities", probabilities)
+    if shares.ndim != 2 or not len(pixels) == len(y) == len(shares) or y.ndim != 1:
+        raise ShapeError(
+            "misclassified takes images (N, ...), targets (N,) and probabilities (N, classes), not"
+            f" {pixels.shape}, {y.shape} and {shares.shape}"
+        )
+    if classes and len(classes) != shares.shape[1]:
+        raise ShapeError(f"{shares.shape[1]} classes need as many names, not {len(classes)}")
+    if not ((shares >= 0) & (shares <= 1)).all():
+        raise TargetError("a probability is a number from 0 to 1: take the softmax of logits")
+    names = classes or [str(i) for i in range(shares.shape[1])]
+    predicted = shares.argmax(axis=1)
+    true = [_single(target, names) for target in y]
+    wrong = np.flatnonzero(predicted != y)
+    if not len(wrong):
+        raise PlotError(f"all {len(y)} images are classified right: there is no mistake to show")
+    certainty = shares.max(axis=1)
+    wrong = wrong[np.argsort(-certainty[wrong], kind="stable")][:count]
+    titles = [f"{names[predicted[i]]} ({certainty[i]:.0%})\nis {true[i]}" for i in wrong]
+    return _tiled(pixels[wrong], titles, columns, ax)
+
+
+def _tiled(array: Array, titles: Sequence[str], columns: int, ax: Axes | None) -> Axes:
+    shown = _pixels(array)
+    check_count("columns", columns)
+    if len(titles) not in (0, len(shown)):
+        raise ShapeError(f"{len(shown)} images need as many titles, not {len(titles)}")
+    texts = [_wrapped(title) for title in titles] or [""] * len(shown)
+    size = _SIDE, _SIDE * shown.shape[1] / shown.shape[2]
+    top = _GAP + _LINE * max(text.count("\n") + 1 if text else 0 for text in texts)
+    columns = min(columns, len(shown))
+    outer, places = panels(ax, len(shown), columns, size, left=_GAP / 2, right=_GAP / 2, top=top)
+    for axes, pixels, text in zip(places, shown, texts, strict=True):
+        axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="none")
+        axes.set_axis_off()
+        axes.set_title(text, fontsize=8, color=INK, pad=2.5, linespacing=1.1)
+    return outer
 
 
 def _first(batches: Iterable[Any]) -> tuple[Any, ...]:
@@ -182,8 +239,3 @@ def _pixels(array: Array) -> Array:
 def _wrapped(title: str) -> str:
     wrapped = (textwrap.fill(line, _CHARACTERS) for line in str(title).splitlines())
     return literal("\n".join(wrapped))
-
-
-def _check_count(name: str, value: Any) -> None:
-    if not isinstance(value, int | np.integer) or value < 1:
-        raise PlotError(f"{name} must be a positive integer, not {value!r}")

@@ -34,6 +34,9 @@ FORMATS = (".png", ".svg", ".pdf")
 # The style of a line changes when the colours have all been used.
 _STYLES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 
+# The colour of a place where nothing was measured.
+NOTHING = "#d9cdbf"
+
 # How many characters fit in a line of a legend.
 _LINE = 28
 
@@ -97,6 +100,8 @@ def panels(
     right: float = 0.0,
     bottom: float = 0.0,
     top: float = 0.0,
+    beside: float = 0.0,
+    above: float = 0.0,
 ) -> tuple[Axes, list[Axes]]:
     """The Axes to draw into, blank, and a grid of smaller Axes inside them.
 
@@ -109,10 +114,12 @@ def panels(
         right: at that.
         bottom: below.
         top: above.
+        beside: in inches, what a colour bar beside all of them takes.
+        above: what a title or a legend above them takes.
     """
     rows = -(-count // columns)
     width, height = size[0] + left + right, size[1] + bottom + top
-    outer = axes_for(ax, columns * width, rows * height)
+    outer = axes_for(ax, columns * width + beside, rows * height + above)
     from viz.plots.shown import Cell, Margins
 
     outer.set_axis_off()
@@ -181,9 +188,31 @@ def legend_height(names: Sequence[str]) -> float:
     return 0.9 + 0.2 * sum(1 + textwrap.fill(name, _LINE).count("\n") for name in names)
 
 
+def tints() -> Any:
+    """The colours of shares and sizes, from light for little to dark for much."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("much", ["#f3f8fd", "#86bdea", COLOURS[0], "#00304d"])
+
+
+def colour_bar(image: Any, axes: Axes, label: str) -> Any:
+    """A bar that says what the colours of an image in Axes, or in their panels, stand for."""
+    bar = axes.figure.colorbar(image, ax=axes, shrink=0.9, aspect=30)
+    bar.set_label(label, color=MUTED)
+    bar.ax.tick_params(which="both", colors=MUTED, labelsize=9, length=0)
+    bar.outline.set_visible(False)
+    return bar
+
+
 def in_percent(axis: Axis) -> None:
     """Label shares in [0, 1] along an axis as percentages."""
     axis.set_major_formatter(lambda share, _: f"{100 * share:.4g} %")
+
+
+def check_count(name: str, value: Any) -> None:
+    """Raise a ``PlotError`` unless a value is a positive integer."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise PlotError(f"{name} must be a positive integer, not {value!r}")
 
 
 def numbers(what: str, given: ArrayLike) -> Array:

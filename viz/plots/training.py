@@ -188,6 +188,47 @@ def lines(
     return overlaid(drawn, xlabel, ylabel, ax)
 
 
+def learning_rate_finder(found: Any, *, ax: Axes | None = None) -> Axes:
+    """The loss over the learning rates of a range test, with the suggested one marked.
+
+    Args:
+        found: what ``nn.optim.find_learning_rate`` returned: anything with ``lrs``, the learning
+            rates, ``losses``, the smoothed loss at each, and ``suggestion``, one of them or None.
+        ax: where to draw; by default in a new figure.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        PlotError: it is nothing of the kind, or a learning rate is not positive.
+        ShapeError: there are not as many learning rates as losses, or none.
+    """
+    if not all(hasattr(found, name) for name in ("lrs", "losses", "suggestion")):
+        raise PlotError(
+            "learning_rate_finder takes what find_learning_rate returned, with lrs, losses and a"
+            f" suggestion, not {type(found).__name__}"
+        )
+    rates, losses = numbers("learning rates", found.lrs), numbers("losses", found.losses)
+    if rates.ndim != 1 or rates.shape != losses.shape or not len(rates):
+        raise ShapeError(
+            f"learning rates (n,) and losses (n,), n > 0, not {rates.shape} and {losses.shape}"
+        )
+    if not (rates > 0).all():
+        raise PlotError("a learning rate on a logarithmic axis is positive")
+    axes = axes_for(ax, 6.4, 3.6)
+    dress(axes, "loss, smoothed")
+    _line(axes, rates.tolist(), losses.tolist(), linewidth=1.6, color=COLOURS[0])
+    axes.set_xscale("log")
+    axes.set_xlabel("learning rate", color=MUTED)
+    log_if_wide(axes, [x for x in losses.tolist() if math.isfinite(x)])
+    if found.suggestion is not None:
+        name = f"the loss falls fastest: {found.suggestion:.2g}"
+        marker = axes.axvline(found.suggestion, color=COLOURS[1], linestyle="--", linewidth=1.2)
+        axes.legend(
+            [marker], [name], loc="lower right", bbox_to_anchor=(1, 1), frameon=False,
+            labelcolor=INK, fontsize=9, borderaxespad=0.2,
+        )  # fmt: skip
+    return axes
+
+
 def overlaid(
     drawn: Mapping[str, tuple[Sequence[Any], Sequence[float | None]]],
     xlabel: str,

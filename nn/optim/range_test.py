@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +14,6 @@ from nn.errors import ConfigurationError, TrainingError
 from nn.module import Module
 from nn.optim.adam import AdamW
 from nn.optim.optimizer import Optimizer, assign
-from tinygrad_edu import MissingExtraError
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 # How much of the smoothed loss is past; and at how many times the lowest one to give up.
 _MEMORY, _DIVERGED = 0.9, 4.0
@@ -25,7 +21,7 @@ _MEMORY, _DIVERGED = 0.9, 4.0
 
 @dataclass(frozen=True)
 class RangeTest:
-    """What ``find_learning_rate`` saw.
+    """What ``find_learning_rate`` saw; ``viz.plots.learning_rate_finder`` draws it.
 
     Attributes:
         lrs: the learning rate of every step.
@@ -44,28 +40,6 @@ class RangeTest:
         slopes = np.gradient(self.losses, np.log(self.lrs))
         steepest = int(np.argmin(slopes))
         return self.lrs[steepest] if slopes[steepest] < 0 else None
-
-    def plot(self) -> Figure:
-        """The loss over the learning rate, with the suggestion marked.
-
-        Raises:
-            MissingExtraError: matplotlib is not installed.
-        """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise MissingExtraError(
-                "the plot of a learning-rate test", "matplotlib", "train"
-            ) from error
-        figure = Figure(figsize=(6, 3.5), layout="constrained")
-        axes = figure.subplots()
-        axes.plot(self.lrs, self.losses)
-        axes.set(xscale="log", xlabel="learning rate", ylabel="loss, smoothed")
-        suggestion = self.suggestion
-        if suggestion is not None:
-            axes.axvline(suggestion, linestyle=":", label=f"fastest fall: {suggestion:.2g}")
-            axes.legend()
-        return figure
 
 
 def find_learning_rate(

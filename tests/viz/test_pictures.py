@@ -139,3 +139,28 @@ def test_what_is_no_batch_of_images_is_an_error(batch, classes, error):
 def test_there_is_a_row_and_a_column(option):
     with pytest.raises(plots.PlotError, match=f"{next(iter(option))} must be a positive integer"):
         viz.show_batch((GREY, np.zeros(5)), **option)
+
+
+def test_mistakes_are_shown_surest_first_with_what_they_are_taken_for_and_what_they_are():
+    probabilities = np.array([[0.9, 0.1], [0.3, 0.7], [0.2, 0.8], [0.6, 0.4], [0.5, 0.5]])
+    plot = plots.misclassified(GREY, [0, 0, 0, 1, 0], probabilities, ("cat", "dog"))
+    assert titles(plot) == ["dog (80%)\nis cat", "dog (70%)\nis cat", "cat (60%)\nis dog"]
+    np.testing.assert_array_equal(pixels(plot), GREY[[2, 1, 3], 0])
+    few = plots.misclassified(GREY, [0, 0, 0, 1, 0], probabilities, count=1)
+    assert titles(few) == ["1 (80%)\nis 0"]
+
+
+@pytest.mark.parametrize(
+    ("targets", "probabilities", "error", "message"),
+    [
+        ([0] * 5, np.eye(2)[[0] * 5], plots.PlotError, "all 5 images are classified right"),
+        ([0] * 4, np.eye(2)[[1] * 5], ShapeError, "misclassified takes images"),
+        ([0] * 5, np.ones(5), ShapeError, "misclassified takes images"),
+        ([2] * 5, np.eye(2)[[1] * 5], TargetError, "from 0 to 1, not 2"),
+        ([0] * 5, np.full((5, 2), 3.0), TargetError, "softmax"),
+        ([0] * 5, np.full((5, 2), np.nan), TargetError, "softmax"),
+    ],
+)
+def test_mistakes_need_targets_and_probabilities_that_fit(targets, probabilities, error, message):
+    with pytest.raises(error, match=message):
+        plots.misclassified(GREY, targets, probabilities)

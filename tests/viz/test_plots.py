@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from matplotlib._pylab_helpers import Gcf
 from matplotlib.figure import Figure
 
+import nn
+import tinygrad_edu as tg
 from tinygrad_edu import MissingExtraError, ShapeError, UnknownNameError
 from viz import MissingFolderError, plots
 
@@ -247,3 +250,53 @@ def test_a_plot_of_its_own_is_unknown_to_pyplot_and_shown_by_a_notebook_all_the_
     assert content.startswith(b"\x89PNG")
     assert (size["width"], size["height"]) == tuple(axes.figure.get_size_inches() * 72 // 1)
     assert not Gcf.get_all_fig_managers()
+
+
+def test_activations_are_shown_with_the_slope_that_differences_find():
+    plot = plots.activations(["tanh", "gelu"], -2, 2)
+    for panel, f in zip(plot.child_axes, (tg.tanh, tg.gelu), strict=True):
+        x, y = panel.lines[2].get_xydata().T
+        np.testing.assert_allclose(y, f(x))
+        slope = panel.lines[3].get_ydata()
+        np.testing.assert_allclose(slope[1:-1], np.gradient(y, x)[1:-1], atol=1e-3)
+
+
+def test_a_function_of_ones_own_is_an_activation():
+    (panel,) = plots.activations([lambda x: x * x]).child_axes
+    x, slope = panel.lines[3].get_xydata().T
+    np.testing.assert_allclose(slope, 2 * x, atol=1e-12)
+
+
+def test_activations_that_are_none_are_an_error():
+    with pytest.raises(UnknownNameError, match="Did you mean 'relu'"):
+        plots.activations(["rleu"])
+    for arguments in ([], "relu", ["relu"], 3):
+        with pytest.raises((plots.PlotError, TypeError)):
+            plots.activations(arguments, 1, -1)
+
+
+def test_a_range_test_is_shown_with_its_suggestion():
+    found = nn.optim.RangeTest([1e-3, 1e-2, 1e-1, 1.0], [3.0, 2.9, 1.0, 5.0])
+    axes = plots.learning_rate_finder(found)
+    curve, marker = axes.lines
+    np.testing.assert_array_equal(curve.get_xydata(), [*zip(found.lrs, found.losses, strict=True)])
+    assert list(marker.get_xdata()) == [found.suggestion] * 2
+    assert axes.get_xscale() == "log"
+
+
+def test_a_range_test_without_suggestion_has_no_marker():
+    assert len(plots.learning_rate_finder(nn.optim.RangeTest([0.1, 1.0], [1.0, 2.0])).lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("found", "error"),
+    [
+        ([1.0], plots.PlotError),
+        (SimpleNamespace(lrs=[0.0], losses=[1.0], suggestion=None), plots.PlotError),
+        (nn.optim.RangeTest([], []), ShapeError),
+        (nn.optim.RangeTest([0.1], [1.0, 2.0]), ShapeError),
+    ],
+)
+def test_what_is_no_range_test_is_an_error(found, error):
+    with pytest.raises(error):
+        plots.learning_rate_finder(found)

@@ -1,7 +1,5 @@
 """The learning-rate range test finds a good rate, and leaves no trace."""
 
-import sys
-
 import numpy as np
 import pytest
 
@@ -122,23 +120,12 @@ def test_what_cannot_be_tried_is_refused():
             optim.find_learning_rate(model, **arguments)
 
 
-def test_the_plot_shows_the_curve_and_the_suggestion():
+def test_the_suggestion_is_where_the_loss_falls_fastest():
     found = optim.RangeTest([1e-3, 1e-2, 1e-1, 1.0], [3.0, 2.9, 1.0, 5.0])
-    curve, marker = found.plot().axes[0].lines
-    np.testing.assert_array_equal(curve.get_xdata(), found.lrs)
-    np.testing.assert_array_equal(curve.get_ydata(), found.losses)
     assert found.suggestion == 1e-2  # the largest fall of a central difference is around it
-    assert list(marker.get_xdata()) == [found.suggestion] * 2
 
 
 def test_a_loss_that_never_falls_suggests_nothing():
     found = optim.RangeTest([0.1, 1.0], [1.0, 2.0])
     assert found.suggestion is None
-    assert len(found.plot().axes[0].lines) == 1
     assert optim.RangeTest([0.1], [1.0]).suggestion is None
-
-
-def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(tg.MissingExtraError, match=r"matplotlib.*tinygrad-edu\[train\]"):
-        optim.RangeTest([0.1, 1.0], [2.0, 1.0]).plot()

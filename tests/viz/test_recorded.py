@@ -8,7 +8,7 @@ import pytest
 import nn
 import tinygrad_edu as tg
 from viz import plots
-from viz.recording import Snapshot, Summary
+from viz.snapshots import Snapshot, Summary
 
 RNG = np.random.default_rng(0)
 STEPS = [1, 5, 9, 21]

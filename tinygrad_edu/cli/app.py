@@ -57,7 +57,7 @@ def demo(
     console = Console()
     console.print("[bold]1. A network of Tensors learns handwritten digits")
     prepared = prepare(Settings("digits", epochs=epochs, seed=seed))
-    result = run.train(prepared, run.run_folder(out), console)
+    result = run.train(prepared, run.run_folder(out), console, record=True)
     print_result(console, result)
 
     console.print("\n[bold]2. A network of Values, one number at a time, learns two moons")

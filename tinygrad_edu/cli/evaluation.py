@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,10 +13,10 @@ import viz
 from nn.data import Dataset
 from nn.training import Metric
 
-Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-# How many mistakes to show.
-_SHOWN = 32
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -55,19 +55,6 @@ class Evaluation:
             rows.append([name, f"{n:,}", *shares])
         return rows
 
-    def mistakes(self) -> tuple[Array, list[str]]:
-        """The images it is wrong about, those it is surest of first, and what to say of each."""
-        assert self.probabilities is not None
-        targets, predicted = self.samples.targets, self.predicted
-        certainty = self.probabilities.max(axis=1)
-        wrong = np.flatnonzero(predicted != targets)
-        wrong = wrong[np.argsort(-certainty[wrong], kind="stable")][:_SHOWN]
-        classes = self.samples.classes
-        titles = [
-            f"{classes[predicted[i]]} ({certainty[i]:.0%})\nis {classes[targets[i]]}" for i in wrong
-        ]
-        return self.samples.batch(wrong)[0], titles
-
 
 def evaluate(
     model: nn.Module,
@@ -89,15 +76,20 @@ def answers(model: nn.Module, samples: Dataset, scores: dict[str, float]) -> Eva
     return Evaluation(samples, scores, probabilities)
 
 
-def confusion_figure(found: Evaluation) -> Any:
+def confusion_plot(found: Evaluation) -> Axes:
     """The confusion matrix as a picture."""
     return viz.plots.confusion_matrix(found.matrix, found.samples.classes)
 
 
-def mistakes_figure(found: Evaluation) -> Any:
+def mistakes_plot(found: Evaluation) -> Axes | None:
     """The images that the model is wrong about; None if there are none."""
-    images, titles = found.mistakes()
-    return viz.plots.images(images, titles) if len(images) else None
+    assert found.probabilities is not None
+    if np.array_equal(found.predicted, found.samples.targets):
+        return None
+    images = found.samples.batch(range(len(found.samples)))[0]
+    return viz.plots.misclassified(
+        images, found.samples.targets, found.probabilities, found.samples.classes
+    )
 
 
 def _share(part: int, whole: int) -> str:

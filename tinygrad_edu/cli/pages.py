@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,14 +12,17 @@ import tinygrad_edu as tg
 import viz
 from tinygrad_edu import Tensor
 from tinygrad_edu.cli import scalar
-from tinygrad_edu.cli.evaluation import answers, confusion_figure, mistakes_figure
+from tinygrad_edu.cli.evaluation import answers, confusion_plot, mistakes_plot
+from tinygrad_edu.cli.inside import (
+    attention_sections,
+    convolution_sections,
+    plot_section,
+    training_sections,
+)
 from tinygrad_edu.cli.run import Run
 from tinygrad_edu.cli.settings import build_loader
 from viz.dot import Direction
 from viz.report import Section, report
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 # How many samples the loss in a run's picture is of.
 BATCH = 32
@@ -51,6 +53,9 @@ def write_report(run: Run, title: str, extra: Sequence[Section] = ()) -> list[Pa
         ),
         *_seen_sections(run),
         *_learned_sections(run),
+        *convolution_sections(run),
+        *attention_sections(run),
+        *training_sections(run),
         *_model_sections(run),
         *extra,
         Section(
@@ -122,14 +127,14 @@ def _learned_sections(run: Run) -> list[Section]:
     found = answers(run.model, parts.held_out, run.scores)
     sections.append(
         plot_section(
-            confusion_figure(found),
+            confusion_plot(found),
             folder / "confusion.svg",
             "What it confuses",
             "How many of the held-out samples of each class (row) it takes for each (column).",
         )
     )
     if parts.kind == "images":
-        mistakes = mistakes_figure(found)
+        mistakes = mistakes_plot(found)
         if mistakes is not None:
             sections.append(
                 plot_section(
@@ -224,12 +229,6 @@ def scalar_sections(folder: Path, model: nn.MLP, samples: nn.data.Dataset) -> li
             " leave a box of that number times the gradient at its head.",
         ),
     ]
-
-
-def plot_section(plot: Axes, path: Path, heading: str, text: str) -> Section:
-    """A plot, written to ``path``, as a section of a report."""
-    viz.plots.save(plot, path)
-    return Section(heading, text, svg=path.read_text(encoding="utf-8"))
 
 
 def drawing_section(

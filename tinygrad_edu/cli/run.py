@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import cast
 
 from rich.console import Console
 
 import nn
 import tinygrad_edu as tg
-from nn.training import Checkpoint, CSVLogger, EarlyStopping, ProgressBar, Trainer
+import viz
+from nn.training import Callback, Checkpoint, CSVLogger, EarlyStopping, ProgressBar, Trainer
 from tinygrad_edu.cli.settings import Parts, Prepared, Settings, build_model, load_parts
 from tinygrad_edu.errors import TinygradError
 
 # The files of a run.
 CHECKPOINT, WEIGHTS, METRICS = "checkpoint.safetensors", "model.safetensors", "metrics.csv"
+
+# About how many steps of a run to look into.
+SNAPSHOTS = 30
 
 
 class RunError(TinygradError, ValueError):
@@ -30,6 +36,7 @@ class Run:
     Attributes:
         scores: the loss and the metrics on the held-out samples, with the weights that were kept.
         best_epoch: the epoch that the weights are of.
+        recorder: what it saw inside the model at some of the steps; None if there was none.
     """
 
     folder: Path
@@ -38,6 +45,7 @@ class Run:
     trainer: Trainer = field(repr=False)
     scores: dict[str, float]
     best_epoch: int
+    recorder: viz.Recorder | None = None
 
     @property
     def history(self) -> nn.training.History:
@@ -83,9 +91,15 @@ def run_folder(parent: Path) -> Path:
 
 
 def train(
-    prepared: Prepared, folder: Path, console: Console, checkpoint: Path | None = None
+    prepared: Prepared,
+    folder: Path,
+    console: Console,
+    checkpoint: Path | None = None,
+    record: bool = False,
 ) -> Run:
     """Train in a folder, perhaps from a checkpoint on; with a progress bar.
+
+    Of a run that is to ``record``, about 30 steps are looked into for the pictures of its report.
 
     A part of the data is held out and looked at once, at the end; early stopping watches another
     part. So the scores that are reported were not chosen for.
@@ -93,6 +107,12 @@ def train(
     settings, parts, trainer = prepared.settings, prepared.parts, prepared.trainer
     # With a patience of all epochs it never stops, and still keeps the best weights.
     stopping = EarlyStopping(settings.patience or settings.epochs)
+    recorder = None
+    if record:
+        steps = settings.epochs * math.ceil(len(prepared.batches) / settings.accumulate)
+        recorder = viz.recorder(trainer.model, every=max(1, steps // SNAPSHOTS))
+        # It has all of a Callback's methods; as a part of viz it cannot be a subclass.
+        trainer.callbacks.append(cast("Callback", recorder))
     trainer.callbacks += [
         stopping,
         CSVLogger(folder / METRICS),
@@ -102,7 +122,7 @@ def train(
     trainer.fit(prepared.batches, parts.validation, settings.epochs, resume=checkpoint)
     nn.training.save_weights(trainer.model, folder / WEIGHTS)
     scores = nn.training.evaluate(trainer.model, parts.held_out, trainer.loss, trainer.metrics)
-    return Run(folder, settings, parts, trainer, scores, stopping.best_epoch)
+    return Run(folder, settings, parts, trainer, scores, stopping.best_epoch, recorder)
 
 
 def settings_of(folder: Path) -> Settings:

@@ -17,7 +17,7 @@ from rich.console import Console
 import nn
 import viz
 from tinygrad_edu.cli import run
-from tinygrad_edu.cli.pages import plot_section
+from tinygrad_edu.cli.inside import plot_section
 from tinygrad_edu.cli.settings import Settings, parse, prepare
 from tinygrad_edu.files import write
 from viz.report import Section, report

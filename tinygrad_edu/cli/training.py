@@ -18,7 +18,7 @@ import viz
 from nn.summary import Summary
 from tinygrad_edu.cli import objects, run
 from tinygrad_edu.cli import sweep as sweeping
-from tinygrad_edu.cli.evaluation import confusion_figure, evaluate, mistakes_figure
+from tinygrad_edu.cli.evaluation import confusion_plot, evaluate, mistakes_plot
 from tinygrad_edu.cli.pages import write_report
 from tinygrad_edu.cli.settings import SWEPT, Settings, loss_of, metrics_of, model_named, prepare
 
@@ -240,7 +240,9 @@ def train(
     prepared = prepare(settings)  # so that whatever is wrong with it leaves no folder behind
     folder = resume or run.run_folder(out)
     with resumable("train", folder):
-        result = run.train(prepared, folder, console, resume and resume / run.CHECKPOINT)
+        result = run.train(
+            prepared, folder, console, resume and resume / run.CHECKPOINT, record=True
+        )
     print_result(console, result)
     with console.status("drawing"):
         files = write_report(result, f"A network learns {settings.dataset}")
@@ -333,9 +335,9 @@ def evaluate_run(
         return
     print_table(console, found.rows())
     target = out or folder
-    files = [viz.plots.save(confusion_figure(found), target / "confusion.svg")]
+    files = [viz.plots.save(confusion_plot(found), target / "confusion.svg")]
     if parts.kind == "images":
-        mistakes = mistakes_figure(found)
+        mistakes = mistakes_plot(found)
         if mistakes is not None:
             files.append(viz.plots.save(mistakes, target / "mistakes.svg"))
     print_files(console, files)

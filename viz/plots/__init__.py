@@ -1,4 +1,4 @@
-"""Plots of training: curves, what a classifier takes for what, images, and numbers step by step.
+"""Plots of training, of what a model has learned, and of what happens inside it.
 
 Each takes matplotlib's Axes to draw into as ``ax``, or makes a figure of its own, and returns the
 Axes; ``save`` and ``svg`` make a file of the figure they are in. What needs several panels has them

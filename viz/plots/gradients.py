@@ -78,23 +78,24 @@ def gradient_flow(model: Any, *, ax: Axes | None = None) -> Axes:
 
 
 def gradient_flow_over_time(
-    recorder: Any, statistic: str = "mean", *, ax: Axes | None = None
+    recorder: Any, statistic: str = "mean", names: Sequence[str] = (), *, ax: Axes | None = None
 ) -> Axes:
     """The size of every parameter's gradient over the steps of training, first layer on top.
 
     Args:
         recorder: as ``viz.recorder`` returns it.
         statistic: ``"mean"`` or ``"max"``, of |∂L/∂w|.
+        names: which parameters; by default all.
         ax: where to draw; by default in a new figure.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
         PlotError: nothing was recorded.
-        UnknownNameError: there is no such statistic.
+        UnknownNameError: there is no such statistic or parameter.
     """
     if statistic not in _STATISTICS:
         raise UnknownNameError("statistic of gradients", statistic, _STATISTICS)
-    steps, rows = over_steps(recorder, "gradients", _STATISTICS[statistic])
+    steps, rows = over_steps(recorder, "gradients", _STATISTICS[statistic], names)
     return heat_map(steps, rows, f"{statistic} |∂L/∂w|", "gradient over the steps", ax)
 
 

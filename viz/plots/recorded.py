@@ -69,7 +69,7 @@ def histograms_over_time(
     names = _known(recorder, of, names)
     columns = min(len(names), 3)
     outer, places = panels(
-        ax, len(names), columns, (2.8, 1.9), left=0.55, right=0.1, bottom=0.5, top=0.35, beside=0.9
+        ax, len(names), columns, (2.5, 1.8), left=0.55, right=0.1, bottom=0.5, top=0.35, beside=0.9
     )
     mesh = None
     for name, axes in zip(names, places, strict=True):
@@ -84,19 +84,22 @@ def histograms_over_time(
     return outer
 
 
-def dead_units(recorder: Any, *, ax: Axes | None = None) -> Axes:
+def dead_units(recorder: Any, names: Sequence[str] = (), *, ax: Axes | None = None) -> Axes:
     """Which share of each layer was dead or saturated at the last step that was recorded.
 
     Args:
         recorder: as ``viz.recorder`` returns it.
+        names: which layers; by default all.
         ax: where to draw; by default in a new figure.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
         PlotError: nothing was recorded.
+        UnknownNameError: there is no such layer.
     """
     found = {
-        label: over_steps(recorder, "activations", field)[1] for field, label in _SHARES.values()
+        label: over_steps(recorder, "activations", field, names)[1]
+        for field, label in _SHARES.values()
     }
     layers = list(next(iter(found.values())))
     axes = axes_for(ax, 8.2, max(1.6, 0.9 + 2 * _ROW * len(layers)))
@@ -130,24 +133,27 @@ def dead_units(recorder: Any, *, ax: Axes | None = None) -> Axes:
     return axes
 
 
-def dead_units_over_time(recorder: Any, share: str = "dead", *, ax: Axes | None = None) -> Axes:
+def dead_units_over_time(
+    recorder: Any, share: str = "dead", names: Sequence[str] = (), *, ax: Axes | None = None
+) -> Axes:
     """Which share of each layer is dead or saturated over the steps of training.
 
     Args:
         recorder: as ``viz.recorder`` returns it.
         share: of what: ``"dead"``, units that are 0 for every sample of the batch; ``"zero"``,
             activations that are 0; or ``"saturated"``, those near a limit of their function.
+        names: which layers; by default all that have such a share.
         ax: where to draw; by default in a new figure.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
         PlotError: nothing was recorded, or no layer has such a share.
-        UnknownNameError: there is no such share.
+        UnknownNameError: there is no such share or layer.
     """
     if share not in _SHARES:
         raise UnknownNameError("share of units", share, _SHARES)
     field, label = _SHARES[share]
-    steps, rows = over_steps(recorder, "activations", field)
+    steps, rows = over_steps(recorder, "activations", field, names)
     rows = {name: row for name, row in rows.items() if not np.isnan(row).all()}
     if not rows:
         raise PlotError(f"no layer that was recorded has {label}")
@@ -199,7 +205,12 @@ def heat_map(
             low, high = float(numbers.min()), float(numbers.max())
             norm = LogNorm(low, high if high > low else 2 * low)
     mesh = axes.pcolormesh(
-        _sides(steps), np.arange(len(rows) + 1) - 0.5, numbers, cmap=tints(), norm=norm
+        _sides(steps),
+        np.arange(len(rows) + 1) - 0.5,
+        numbers,
+        cmap=tints(),
+        norm=norm,
+        rasterized=True,
     )
     axes.set_facecolor(NOTHING)
     axes.set_yticks(range(len(rows)), [literal(name) for name in rows], fontsize=9)
@@ -241,7 +252,7 @@ def _draw_histograms(axes: Axes, recorder: Any, of: str, name: str) -> QuadMesh 
         density = summary.counts / np.diff(summary.edges)
         column = (density / density.max())[:, None]
         mesh = axes.pcolormesh(
-            sides[i : i + 2], summary.edges, column, cmap=tints(), vmin=0, vmax=1
+            sides[i : i + 2], summary.edges, column, cmap=tints(), vmin=0, vmax=1, rasterized=True
         )
     axes.set_xlim(sides[0], sides[-1])
     return mesh

@@ -41,17 +41,21 @@ def test_the_demo_reads_at_least_97_percent_of_held_out_digits(demo):
 def test_the_demo_writes_the_files_it_names_and_says_what_to_try_next(demo):
     output, folder = demo
     names = {
+        "activations.svg",
         "batch.svg",
         "checkpoint.safetensors",
         "confusion.svg",
         "curves.svg",
+        "dead_units.svg",
         "decision_boundary.svg",
+        "gradients.svg",
         "metrics.csv",
         "mistakes.svg",
         "model.safetensors",
         "model.svg",
         "neuron.svg",
         "report.html",
+        "updates.svg",
     }
     assert {path.name for path in folder.iterdir()} == names
     for name in [*names, "tinygrad-edu draw", "tinygrad-edu neurons", "tinygrad-edu train"]:
@@ -91,7 +95,7 @@ def test_the_demos_model_shows_every_module_and_parameter_with_its_gradient(demo
 
 def test_the_demos_report_holds_every_picture_and_loads_nothing(demo):
     page = (demo[1] / "report.html").read_text(encoding="utf-8")
-    assert page.count("data:image/svg+xml;base64,") == 7
+    assert page.count("data:image/svg+xml;base64,") == 11
     assert set(re.findall(r"(?:src|href)=.(\w+:)", page)) == {"data:"}
     assert "http:" not in page
     assert "https:" not in page

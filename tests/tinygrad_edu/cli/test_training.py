@@ -10,13 +10,14 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import nn
 from tests.tinygrad_edu.cli.command import COMMAND, ENVIRONMENT, tinygrad_edu
 from tinygrad_edu.__main__ import main
-from tinygrad_edu.cli.evaluation import evaluate
-from tinygrad_edu.cli.run import finished
-from tinygrad_edu.cli.settings import SWEPT, Settings, parse
+from tinygrad_edu.cli.evaluation import evaluate, mistakes_plot
+from tinygrad_edu.cli.run import finished, train
+from tinygrad_edu.cli.settings import SWEPT, Settings, model_named, parse, prepare
 
 QUICK = ("xor", "--hidden", "4", "--epochs", "3")
 
@@ -89,6 +90,33 @@ def test_a_text_is_learned_by_the_gpt_and_written_on(tmp_path):
     ran("train", "tiny_text", "--data", "text.txt", "--epochs", 1, cwd=tmp_path)
     page = (only_run(tmp_path) / "report.html").read_text(encoding="utf-8")
     assert "What it writes" in page
+    assert "Where it looks" in page
+    ElementTree.parse(only_run(tmp_path) / "attention.svg")
+
+
+def test_the_report_of_a_convolutional_network_looks_inside_it(tmp_path):
+    ran("train", "digits", "--model", "lenet", "--samples", 200, "--epochs", 2, cwd=tmp_path)
+    folder = only_run(tmp_path)
+    drawn = ("filters", "feature_maps", "gradients", "updates", "activations")
+    for name in drawn:
+        ElementTree.parse(folder / f"{name}.svg")
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "What it looks for" in page
+    assert "units were dead" not in page  # no tanh is 0 for every sample
+
+
+@pytest.mark.parametrize("model", ["feedforward", "lenet"])
+def test_recording_changes_neither_weights_nor_scores(tmp_path, model):
+    results = []
+    for record in (False, True):
+        prepared = prepare(Settings("digits", model=model_named(model), samples=200, epochs=2))
+        (folder := tmp_path / str(record)).mkdir()
+        results.append(train(prepared, folder, Console(quiet=True), record=record))
+    plain, recorded = results
+    np.testing.assert_equal(recorded.model.state_dict(), plain.model.state_dict())
+    assert recorded.scores == plain.scores
+    assert plain.recorder is None
+    assert len(recorded.recorder.snapshots) > 1
 
 
 def test_a_killed_run_is_resumed_to_the_very_weights_of_one_that_never_stopped(tmp_path):
@@ -307,7 +335,6 @@ def test_the_mistakes_that_are_shown_are_those_of_the_model(tmp_path):
     found = evaluate(model, parts.held_out, nn.CrossEntropyLoss(), ["accuracy"])
     logits = nn.training.predict(model, parts.held_out.inputs)
     wrong = (logits.argmax(1) != parts.held_out.targets).sum()
-    images, titles = found.mistakes()
-    assert len(images) == len(titles) == min(wrong, 32)
+    assert len(mistakes_plot(found).child_axes) == min(wrong, 32)
     assert found.matrix.sum() - np.trace(found.matrix) == wrong
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)

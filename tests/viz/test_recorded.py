@@ -165,6 +165,34 @@ def test_unknown_names_are_errors_that_list_the_known_ones(draw):
         draw(recorded())
 
 
+@pytest.mark.parametrize("numbers", [[0.0], [np.nan], [1e300, 1e-200], [np.inf, 1.0]])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        plots.gradient_flow_over_time,
+        plots.update_ratio,
+        plots.histograms_over_time,
+        plots.dead_units,
+        plots.dead_units_over_time,
+    ],
+)
+def test_training_that_has_exploded_or_died_is_drawn_all_the_same(draw, numbers):
+    summaries = [Summary.of(np.full((2, 2), x), units=True) for x in numbers]
+    snapshots = [
+        Snapshot(
+            step=i,
+            loss=None,
+            parameters={"w": summary},
+            gradients={"w": summary},
+            updates={"w": x if abs(x) < 1e30 else np.inf},
+            activations={"w": summary},
+            activation_gradients={},
+        )
+        for i, (x, summary) in enumerate(zip(numbers, summaries, strict=True), 1)
+    ]
+    assert plots.svg(draw(Recorded(snapshots))).startswith("<?xml")
+
+
 # After one backward pass
 
 

@@ -42,6 +42,9 @@ _SHARES = {
     "saturated": ("saturated_share", "saturated activations"),
 }
 
+# The most that the largest number of a logarithmic scale may be of the smallest.
+_SPAN = 1e12
+
 # In inches, the height of a row of a layer.
 _ROW = 0.24
 
@@ -202,7 +205,8 @@ def heat_map(
     if not share:
         numbers = np.ma.masked_less_equal(numbers, 0)
         if numbers.count():
-            low, high = float(numbers.min()), float(numbers.max())
+            high = float(numbers.max())
+            low = max(float(numbers.min()), high / _SPAN)  # what is less has the colour of low
             norm = LogNorm(low, high if high > low else 2 * low)
     mesh = axes.pcolormesh(
         _sides(steps),

@@ -8,7 +8,8 @@ graph is read from the graph itself.
 from tinygrad_edu import MissingFolderError
 from viz import plots, report, text
 from viz.dot import LayoutError
-from viz.drawing import Drawing, draw
+from viz.drawing import Drawing, TooLargeError, draw
+from viz.neurons import draw_neurons
 from viz.page import Page, page
 from viz.plots import show_batch
 from viz.recording import Recorder, RecordingError, recorder
@@ -25,7 +26,9 @@ __all__ = [
     "Section",
     "Snapshot",
     "Summary",
+    "TooLargeError",
     "draw",
+    "draw_neurons",
     "page",
     "plots",
     "recorder",

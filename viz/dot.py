@@ -65,7 +65,7 @@ def to_dot(picture: Picture, direction: Direction = "LR", theme: Theme = LIGHT) 
         ranksep="0.45",
         labelloc="b",
         labeljust="l",
-        label=_legend(picture, scale),
+        label=legend(scale, picture.signed, _notes(picture, scale)),
     )
     whole.attr(
         "node",
@@ -100,7 +100,9 @@ def to_dot(picture: Picture, direction: Direction = "LR", theme: Theme = LIGHT) 
             f"cluster_{i}", graph_attr=_group_style(path, picture, theme)
         )
     for box in picture.boxes:
-        clusters[box.group].node(box.name, label=_label(box, scale), **_style(box, picture, scale))
+        clusters[box.group].node(
+            box.name, label=_label(box, scale), **style_of(box, picture, scale)
+        )
     for path in reversed(picture.groups):  # the inner ones first: a subgraph is copied in
         clusters[_parent(path)].subgraph(clusters[path])
     for arrow in picture.arrows:
@@ -175,7 +177,7 @@ def _label(box: Box, scale: Scale) -> str:
     lines += [_cells(escape(caption), escape(shortened(text))) for caption, text in rows.items()]
     if scale.is_vanished(box.gradient) or is_exploded(box.gradient):
         lines.append(_cells("", "exploded" if is_exploded(box.gradient) else "vanished"))
-    return _table(lines)
+    return table(lines)
 
 
 def _title(box: Box) -> str:
@@ -202,12 +204,13 @@ def _cells(left: str, right: str) -> str:
     return f'<TR><TD ALIGN="LEFT">{left}&#160;</TD><TD ALIGN="RIGHT">{right}</TD></TR>'
 
 
-def _table(lines: Iterable[str]) -> str:
+def table(lines: Iterable[str]) -> str:
+    """An HTML-like label of rows that are markup."""
     rows = "".join(lines)
     return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{rows}</TABLE>>'
 
 
-def _style(box: Box, picture: Picture, scale: Scale) -> dict[str, str]:
+def style_of(box: Box, picture: Picture, scale: Scale) -> dict[str, str]:
     """The DOT attributes of a box: its colours, and a border that tells the special cases."""
     theme = scale.theme
     if box.kind == "more":
@@ -269,49 +272,42 @@ def _group_style(path: str, picture: Picture, theme: Theme) -> dict[str, str]:
     }
 
 
-def _legend(picture: Picture, scale: Scale) -> str:
-    """What the colours, borders and numbers mean, of those that the picture has."""
-    shades = _table([_shades(picture, scale)]) if scale.largest else ""
-    lines = ['<TR><TD HEIGHT="8"></TD></TR>']  # the distance to the graph
-    if shades:
-        lines.append(f'<TR><TD ALIGN="LEFT">{shades[1:-1]}</TD></TR>')
-    lines += [f'<TR><TD ALIGN="LEFT">{escape(line)}</TD></TR>' for line in _notes(picture, scale)]
-    return _table(lines)
+def legend(scale: Scale, signed: bool, notes: Iterable[str], lines: bool = False) -> str:
+    """What the colours mean, of boxes and perhaps of lines, and then some notes."""
+    parts = ['<TR><TD HEIGHT="8"></TD></TR>']  # the distance to the graph
+    if scale.largest:
+        shades = table(_shades(scale, signed, lines))
+        parts.append(f'<TR><TD ALIGN="LEFT">{shades[1:-1]}</TD></TR>')
+    parts += [f'<TR><TD ALIGN="LEFT">{escape(note)}</TD></TR>' for note in notes]
+    return table(parts)
 
 
-def _shades(picture: Picture, scale: Scale) -> str:
+def _shades(scale: Scale, signed: bool, lines: bool) -> list[str]:
     steps = scale.steps()
     named = {steps[0], 0.0, steps[-1]}
-    cells = "".join(
+    fills = "".join(
         f'<TD WIDTH="22" HEIGHT="14" BGCOLOR="{scale.colours(step)[0]}">'
         f'<FONT COLOR="{scale.theme.ink}">{number(step) if step in named else "&#160;"}</FONT></TD>'
         for step in steps
     )
-    meaning = "gradient" if picture.signed else "norm of the gradient"
-    return f"<TR>{cells}<TD>&#160;{meaning}; a shade is a factor of 10</TD></TR>"
+    meaning = "gradient" if signed else "norm of the gradient"
+    rows = [f"<TR>{fills}<TD>&#160;{meaning}; a shade is a factor of 10</TD></TR>"]
+    if lines:
+        strokes = (f'<TD HEIGHT="4" BGCOLOR="{scale.line(step)}"></TD>' for step in steps)
+        rows.append(f"<TR>{''.join(strokes)}</TR>")
+    return rows
 
 
 def _notes(picture: Picture, scale: Scale) -> list[str]:
     """The legend's lines of text."""
-    drawn = [
-        b for b in picture.boxes if b.kind not in CONSTANTS and b.kind not in ("module", "more")
-    ]
-    gradients = [box.gradient for box in drawn] if picture.has_gradients else []
     notes = []
     if not picture.has_gradients:
-        why = "is not a scalar" if len(drawn) else "requires none"
-        if any(box.kind == "failure" for box in drawn):
+        why = "is not a scalar" if any(map(_takes_gradient, picture.boxes)) else "requires none"
+        if any(box.kind == "failure" for box in picture.boxes):
             why = "failed"
         notes.append(f"without gradients: the last node {why}")
     if any(arrow.derivative is not None for arrow in picture.arrows):
         notes.append("on an arrow: ∂result/∂input")
-    borders = {
-        "thick purple border: parameter": any(box.kind == "parameter" for box in drawn),
-        "grey box: no gradient needed": any(b.kind in CONSTANTS for b in picture.boxes),
-        "dotted border: vanished, 0 or as good as": any(map(scale.is_vanished, gradients)),
-        "dashed border: no gradient": None in gradients,
-        "thick border: exploded, NaN or infinite": any(map(is_exploded, gradients)),
-    }
     modules = [box for box in picture.boxes if box.kind == "module"]
     if modules:
         notes.append("two borders: a module; ‖grad‖ is that of its parameters")
@@ -319,4 +315,22 @@ def _notes(picture: Picture, scale: Scale) -> list[str]:
         notes.append("×n on an arrow: n arrows")
     if picture.repeats or any("×" in box.label for box in modules):
         notes.append("×n after a name: modules in a row, drawn once, with the range of gradients")
-    return notes + [note for note, seen in borders.items() if seen] + list(picture.notes)
+    return [*notes, *border_notes(picture, scale), *picture.notes]
+
+
+def border_notes(picture: Picture, scale: Scale) -> list[str]:
+    """What the borders that ``style_of`` gives the boxes mean."""
+    drawn = [box for box in picture.boxes if _takes_gradient(box)]
+    gradients = [box.gradient for box in drawn] if picture.has_gradients else []
+    seen = {
+        "thick purple border: parameter": any(box.kind == "parameter" for box in drawn),
+        "grey: no gradient needed": any(b.kind in CONSTANTS for b in picture.boxes),
+        "dotted border: vanished, 0 or as good as": any(map(scale.is_vanished, gradients)),
+        "dashed border: no gradient": None in gradients,
+        "thick border: exploded, NaN or infinite": any(map(is_exploded, gradients)),
+    }
+    return [note for note, is_seen in seen.items() if is_seen]
+
+
+def _takes_gradient(box: Box) -> bool:
+    return box.kind not in CONSTANTS and box.kind not in ("module", "more")

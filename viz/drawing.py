@@ -13,7 +13,7 @@ from tinygrad_edu.files import write
 from viz.collapse import collapse, folded, readable_depth
 from viz.dot import Direction, LayoutError, lay_out, to_dot
 from viz.graph import CONSTANTS, Picture, survey
-from viz.scale import LIGHT, Theme, ThemeName, theme_named
+from viz.scale import ThemeName, theme_named
 from viz.selection import leading_to_parameters, neighbourhood, without_constants
 
 # At this resolution the text of a PNG is readable at its natural size.
@@ -111,7 +111,7 @@ def draw(
         drawn = collapse(drawn, depth)
     if len(drawn.boxes) > limit:
         raise TooLargeError(_too_large(drawn, limit, depth))
-    return Drawing(drawn, direction, colours)
+    return Drawing(drawn, to_dot(drawn, direction, colours))
 
 
 def _too_large(picture: Picture, limit: int, depth: int | None) -> str:
@@ -135,9 +135,9 @@ class Drawing:
         source: the picture in the DOT language.
     """
 
-    def __init__(self, picture: Picture, direction: Direction = "LR", theme: Theme = LIGHT) -> None:
+    def __init__(self, picture: Picture, source: str) -> None:
         self.picture = picture
-        self.source = to_dot(picture, direction, theme)
+        self.source = source
 
     def svg(self) -> str:
         """The picture as an SVG document.

@@ -50,6 +50,8 @@ class Theme:
         faintest: lightness and chroma of the faintest fill, in OKLab.
         strongest: those of the strongest fill.
         border: those of a border.
+        faintest_line: those of the faintest line that has a gradient.
+        strongest_line: those of the strongest one.
     """
 
     name: ThemeName
@@ -66,6 +68,8 @@ class Theme:
     faintest: tuple[float, float]
     strongest: tuple[float, float]
     border: tuple[float, float]
+    faintest_line: tuple[float, float]
+    strongest_line: tuple[float, float]
 
 
 LIGHT = Theme(
@@ -83,6 +87,8 @@ LIGHT = Theme(
     faintest=(0.975, 0.012),
     strongest=(0.72, 0.13),
     border=(0.46, 0.11),
+    faintest_line=(0.88, 0.02),
+    strongest_line=(0.50, 0.13),
 )
 DARK = Theme(
     name="dark",
@@ -99,6 +105,8 @@ DARK = Theme(
     faintest=(0.25, 0.015),
     strongest=(0.50, 0.105),
     border=(0.72, 0.11),
+    faintest_line=(0.36, 0.02),
+    strongest_line=(0.78, 0.12),
 )
 THEMES = {"light": LIGHT, "dark": DARK}
 
@@ -139,14 +147,32 @@ class Scale:
         theme = self.theme
         if gradient is None or gradient == 0 or not math.isfinite(gradient):
             return theme.paper, theme.muted
-        hue = NORM if not self.signed else NEGATIVE if gradient < 0 else POSITIVE
+        hue = self._hue(gradient)
+        fill = self._between(theme.faintest, theme.strongest, gradient)
+        return _rgb(*fill, hue), _rgb(*theme.border, hue)
+
+    def line(self, gradient: float | None) -> str:
+        """The colour of a line, as ``#rrggbb``."""
+        theme = self.theme
+        if gradient is None or gradient == 0:
+            return theme.group_line
+        if not math.isfinite(gradient):
+            return theme.failed
+        stroke = self._between(theme.faintest_line, theme.strongest_line, gradient)
+        return _rgb(*stroke, self._hue(gradient))
+
+    def _hue(self, gradient: float) -> float:
+        return NORM if not self.signed else NEGATIVE if gradient < 0 else POSITIVE
+
+    def _between(
+        self, faintest: tuple[float, float], strongest: tuple[float, float], gradient: float
+    ) -> tuple[float, float]:
+        """The lightness and chroma of a gradient that is finite and not 0."""
         # A difference of logarithms, since the quotient of the sizes could underflow.
         decades = math.log10(self.largest) - math.log10(abs(gradient))
         strength = min(1.0, max(0.0, 1 - decades / DECADES))
-        lightness, chroma = (
-            a + (b - a) * strength for a, b in zip(theme.faintest, theme.strongest, strict=True)
-        )
-        return _rgb(lightness, chroma, hue), _rgb(*theme.border, hue)
+        (light, grey), (dark, vivid) = faintest, strongest
+        return light + (dark - light) * strength, grey + (vivid - grey) * strength
 
     def is_vanished(self, gradient: float | None) -> bool:
         """Whether a gradient is 0, or too far below the largest to count in float32."""

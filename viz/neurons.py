@@ -187,35 +187,34 @@ def _to_dot(
         labeljust="l",
         label=legend(scale, True, _notes(picture, weights, scale, few), lines=True),
     )
-    whole.attr("node", shape="plaintext", fontname=FONT, fontsize="9", fontcolor=theme.muted,
-               width="0", height="0", margin="0")  # fmt: skip
+    whole.attr(
+        "node", shape="plaintext", fontname=FONT, fontsize="9", width="0", height="0", margin="0"
+    )
     whole.attr("edge", arrowhead="none", color=theme.line)
+
+    def write(name: str, text: str, x: float, y: float, colour: str, size: int = 9) -> None:
+        """Text that hides the lines behind it."""
+        cell = f'<TR><TD BGCOLOR="{theme.paper}">{escape(shortened(text))}</TD></TR>'
+        whole.node(name, table([cell]), pos=_at(x, y), fontcolor=colour, fontsize=str(size))
 
     places = {}
     for i, (column, title) in enumerate(zip(columns, titles, strict=True)):
         x, middle = i * apart, (len(column) - 1) / 2
-        whole.node(f"title{i}", escape(title), pos=_at(x, (tallest / 2 + 0.15) * BETWEEN))
+        write(f"title{i}", title, x, (tallest / 2 + 0.15) * BETWEEN, theme.muted)
         for j, box in enumerate(column):
             places[box.name] = x, y = x, (middle - j) * BETWEEN
-            whole.node(f"below_{box.name}", f"<{escape(shortened(box.rows[1][1]))}>",
-                       pos=_at(x, y - DIAMETER / 2 - 8))  # fmt: skip
-            whole.node(box.name, _circle_label(box, picture), pos=_at(x, y),
-                       **_circle_style(box, picture, scale))  # fmt: skip
+            write(f"below_{box.name}", box.rows[1][1], x, y - DIAMETER / 2 - 9, theme.muted)
+            style = _circle_style(box, picture, scale)
+            whole.node(box.name, _circle_label(box, picture), pos=_at(x, y), **style)
     largest = max((abs(weight.value) for weight in weights), default=0) or 1.0
-    for weight in weights:
+    for i, weight in enumerate(weights):
         whole.edge(weight.tail, weight.head, **_line_style(weight, picture, scale, largest))
-    if few:
-        for i, weight in enumerate(weights):
-            # So far along the line no two numbers meet.
+        if few:
             (x0, y0), (x1, y1) = places[weight.tail], places[weight.head]
             n = len(columns[round(x0 / apart)])
-            along = n / (n + 1) if n > 1 else 0.6
-            text = escape(_with_gradient(weight.value, weight.gradient))
-            cell = (
-                f'<TR><TD BGCOLOR="{theme.paper}"><FONT COLOR="{theme.ink}">{text}</FONT></TD></TR>'
-            )
-            whole.node(f"weight{i}", table([cell]), fontsize="8",
-                       pos=_at(x0 + along * (x1 - x0), y0 + along * (y1 - y0)))  # fmt: skip
+            along = n / (n + 1) if n > 1 else 0.6  # so far along no two numbers meet
+            text = _with_gradient(weight.value, weight.gradient)
+            write(f"weight{i}", text, x0 + along * (x1 - x0), y0 + along * (y1 - y0), theme.ink, 8)
     return str(whole.source)
 
 

@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from tinygrad_edu.files import write
 
@@ -29,6 +30,7 @@ class Section:
         svg: a picture, as an SVG document.
         table: a header row, then rows.
         alt: what the picture shows, for people who cannot see it; by default the heading.
+        link: a file beside the report with more about it, and what to call that.
     """
 
     heading: str
@@ -36,6 +38,7 @@ class Section:
     svg: str | None = None
     table: Table | None = None
     alt: str = ""
+    link: tuple[str, str] | None = None
 
 
 def report(
@@ -87,6 +90,9 @@ def _section(section: Section) -> str:
     parts = [f"<h2>{_text(section.heading)}</h2>"]
     paragraphs = (paragraph.strip() for paragraph in section.text.split("\n\n"))
     parts += [f"<p>{_text(paragraph)}</p>" for paragraph in paragraphs if paragraph]
+    if section.link is not None:
+        file, name = section.link
+        parts.append(f'<p><a href="{_text(quote(file))}">{_text(name)}</a></p>')
     if section.svg is not None:
         code = base64.b64encode(section.svg.encode(errors="replace")).decode()
         alt = _text(section.alt or section.heading)
@@ -131,6 +137,7 @@ body {
 main { max-width: 72rem; margin: 0 auto; padding: clamp(1rem, 4vw, 3rem); }
 h1 { margin: 0 0 1.25rem; font-size: clamp(1.5rem, 4vw, 2.1rem); line-height: 1.2; }
 h2 { margin: 0 0 .5rem; font-size: 1.2rem; }
+a { color: inherit; }
 h1, h2, p, dd { overflow-wrap: anywhere; }
 p { margin: 0 0 1rem; max-width: 46rem; white-space: pre-line; }
 dl {

@@ -89,3 +89,9 @@ def test_a_lone_surrogate_does_not_break_the_file(tmp_path):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(MissingFolderError, match="nowhere"):
         report("A run", [], tmp_path / "nowhere" / "r.html")
+
+
+def test_a_link_to_a_file_beside_the_report_cannot_be_mistaken_for_a_script(tmp_path):
+    sections = [Section("More", link=('a"b:c.html', "<Look>"))]
+    page = report("Run", sections, tmp_path / "report.html").read_text()
+    assert '<a href="a%22b%3Ac.html">&lt;Look&gt;</a>' in page

@@ -21,6 +21,7 @@ from tinygrad_edu.cli.pages import scalar_sections, write_report
 from tinygrad_edu.cli.settings import Settings, prepare
 from tinygrad_edu.cli.training import ACTIVATIONS, Out, Seed, print_files, print_result, widths
 from tinygrad_edu.files import write
+from viz.scale import theme_named
 
 app = typer.Typer(
     name="tinygrad-edu",
@@ -94,11 +95,17 @@ def draw(
         Path,
         typer.Option("--out", "-o", help="A .svg, .png or .dot file; .html for a page of steps."),
     ] = Path("graph.svg"),
+    formulas: Annotated[
+        bool, typer.Option("--formulas", help="Write local derivatives as formulas, too.")
+    ] = False,
+    theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
     text: Annotated[
         bool, typer.Option("--text", help="Print the graph as a tree; write no file.")
     ] = False,
 ) -> None:
     """Draw the graph of an expression, with every gradient, or a page to step through it.
+
+    A page takes its theme from the browser, and always shows the formulas.
 
     For example: tinygrad-edu draw "tanh(w*x + b)" w=0.5 x=2 b=-1 -o neuron.html
 
@@ -110,8 +117,12 @@ def draw(
     if text:
         console.print(viz.text.tree(root))
         return
-    is_page = out.suffix.lower() == ".html"
-    path = (viz.page(root, title=expression) if is_page else viz.draw(root)).save(out)
+    picture: viz.Page | viz.Drawing
+    if out.suffix.lower() == ".html":
+        picture = viz.page(root, title=expression)
+    else:
+        picture = viz.draw(root, formulas=formulas, theme=theme_named(theme).name)
+    path = picture.save(out)
     root.backward()
     console.print(f"{expression} = {root.data:.6g}", markup=False)
     for name, leaf in leaves.items():
@@ -129,8 +140,12 @@ def neurons(
     activation: Activation = "tanh",
     steps: Annotated[int, typer.Option(min=0, help="Training steps before the look.")] = 0,
     seed: Seed = 0,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--draw", help="Draw them as circles and lines: a .svg, .png or .dot file."),
+    ] = None,
 ) -> None:
-    """Print every neuron's z, activation and gradients, for one sample.
+    """Print every neuron's z, activation and gradients, for one sample; perhaps draw them.
 
     L is the logistic loss of that sample. Compare --activation tanh, sigmoid and relu, and see
     how far gradients reach.
@@ -154,6 +169,8 @@ def neurons(
         f"L = {loss.data:.6f}",
     ):
         console.print(line, markup=False, soft_wrap=True)
+    if picture is not None:
+        console.print(f"drawn in {viz.draw_neurons(model).save(picture)}", markup=False)
 
 
 Shapes = Annotated[

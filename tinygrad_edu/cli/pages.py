@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,6 @@ from viz.report import Section, report
 
 # How many samples the loss in a run's picture is of.
 BATCH = 32
-
-# A graph of more nodes than this is a picture that nobody can read.
-MOST_NODES = 150
 
 
 def write_report(run: Run, title: str, extra: Sequence[Section] = ()) -> list[Path]:
@@ -148,28 +146,25 @@ def _learned_sections(run: Run) -> list[Section]:
 
 
 def _model_sections(run: Run) -> list[Section]:
-    """The graph that taught it, if it is small enough to read, and its modules in a table."""
-    sections = []
-    loss = batch_loss(run)
-    nodes = len(tg.topological_order(loss))
-    if nodes <= MOST_NODES:
-        sections.append(
-            drawing_section(
-                loss,
-                run.folder / "model.svg",
-                "The graph that taught it",
-                f"The loss of {BATCH} held-out samples, as a graph of Tensors, with the norm of"
-                " its gradient by each. Forward runs along the arrows, backward against them.",
-                direction="TB",
-            )
-        )
-    else:
-        sections.append(
-            Section(
-                "The graph that taught it",
-                f"has {nodes} nodes, which is too many for a picture to be read.",
-            )
-        )
+    """The graph that taught it, a page to step through it, and its modules in a table."""
+    with tg.source_lines():
+        loss = batch_loss(run)
+    graph = drawing_section(
+        loss,
+        run.folder / "model.svg",
+        "The graph that taught it",
+        f"The loss of {BATCH} held-out samples, as a graph of Tensors, with the norm of its"
+        " gradient by each. Forward runs along the arrows, backward against them.",
+        direction="TB",
+    )
+    try:
+        title = f"Backpropagation through {type(run.model).__name__}"
+        page = viz.page(loss, recorder=run.recorder, title=title)
+        page.save(run.folder / "backprop.html")
+        link = "backprop.html", "Step through it, forward and backward, with the numbers put in"
+        graph = replace(graph, link=link)
+    except viz.LayoutError as error:
+        graph = replace(graph, text=f"{graph.text}\n\nThere is no page to step through: {error}.")
     dtype = run.parts.sample.dtype
     summary = run.model.summary((1, *run.parts.sample.shape), dtype=dtype)
     rows = [
@@ -183,7 +178,7 @@ def _model_sections(run: Run) -> list[Section]:
         for row in summary.rows
     ]
     return [
-        *sections,
+        graph,
         Section(
             "The model",
             f"{summary.parameters:,} parameters, in model.safetensors by name;"
@@ -207,6 +202,8 @@ def scalar_sections(folder: Path, model: nn.MLP, samples: nn.data.Dataset) -> li
     """Draw what a network of Values learned, and one of its neurons at work."""
     x = [tg.Value(number, label=f"x{i}") for i, number in enumerate(samples.inputs[0].tolist())]
     neuron = model.layers[0].neurons[0]
+    loss = scalar.logistic_loss([model(x)], [int(samples.targets[0])])
+    circles = viz.draw_neurons(model, loss).save(folder / "neurons.svg")
     return [
         plot_section(
             viz.plots.decision_boundary(
@@ -219,6 +216,12 @@ def scalar_sections(folder: Path, model: nn.MLP, samples: nn.data.Dataset) -> li
             "One number at a time",
             f"A network of {len(model.parameters())} Values, trained on {len(samples)} points: its"
             " score at every place. The line is where it changes its mind.",
+        ),
+        Section(
+            "All of its neurons",
+            "At the first sample: each circle a neuron, each line a weight, coloured by the"
+            " gradient of the loss of that sample.",
+            svg=circles.read_text(encoding="utf-8"),
         ),
         drawing_section(
             neuron(x),

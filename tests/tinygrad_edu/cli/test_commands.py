@@ -42,6 +42,7 @@ def test_the_demo_writes_the_files_it_names_and_says_what_to_try_next(demo):
     output, folder = demo
     names = {
         "activations.svg",
+        "backprop.html",
         "batch.svg",
         "checkpoint.safetensors",
         "confusion.svg",
@@ -54,6 +55,7 @@ def test_the_demo_writes_the_files_it_names_and_says_what_to_try_next(demo):
         "model.safetensors",
         "model.svg",
         "neuron.svg",
+        "neurons.svg",
         "report.html",
         "updates.svg",
     }
@@ -95,11 +97,18 @@ def test_the_demos_model_shows_every_module_and_parameter_with_its_gradient(demo
 
 def test_the_demos_report_holds_every_picture_and_loads_nothing(demo):
     page = (demo[1] / "report.html").read_text(encoding="utf-8")
-    assert page.count("data:image/svg+xml;base64,") == 11
+    assert page.count("data:image/svg+xml;base64,") == 12
     assert set(re.findall(r"(?:src|href)=.(\w+:)", page)) == {"data:"}
     assert "http:" not in page
     assert "https:" not in page
     assert "held-out accuracy" in page
+    assert re.findall(r'href="(.*?)"', page) == ["backprop.html"]
+
+
+def test_the_demos_page_steps_through_the_loss_and_shows_the_recorded_training(demo):
+    page = (demo[1] / "backprop.html").read_text(encoding="utf-8")
+    assert "<title>Backpropagation through Sequential</title>" in page
+    assert '"steps":[1,' in page
 
 
 def test_draw_writes_the_picture_and_prints_the_gradients(tmp_path):
@@ -108,6 +117,33 @@ def test_draw_writes_the_picture_and_prints_the_gradients(tmp_path):
     assert "tanh(w*x + b) = 0" in run.stdout
     assert "∂/∂w = 2" in run.stdout  # x (1 - tanh² 0)
     assert {"w", "x", "b", "tanh"} <= set(words(tmp_path / "n.svg")) | {"tanh"}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--formulas", "-o", "n.dot"), "1 - y² = 1"),
+        (("--theme", "dark", "-o", "n.dot"), 'bgcolor="#0d1117"'),
+        (("-o", "n.html"), "<title>tanh(w*x)</title>"),
+    ],
+)
+def test_draw_writes_formulas_themes_and_pages(options, expected, tmp_path):
+    run = tinygrad_edu("draw", "tanh(w*x)", "w=0", "x=2", *options, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert expected in (tmp_path / options[-1]).read_text(encoding="utf-8")
+
+
+def test_draw_refuses_an_unknown_theme_before_it_writes(tmp_path):
+    run = tinygrad_edu("draw", "w*x", "w=0", "x=2", "--theme", "blue", cwd=tmp_path)
+    assert "unknown theme 'blue'. Known: dark, light" in run.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_neurons_draws_them(tmp_path):
+    run = tinygrad_edu("neurons", "--hidden", "3", "--draw", "n.svg", cwd=tmp_path)
+    assert "drawn in n.svg" in run.stdout
+    shown = words(tmp_path / "n.svg")
+    assert {"inputs", "tanh", "linear", "x0", "x1"} <= set(shown)
 
 
 def test_neurons_prints_every_neuron_with_the_gradients_of_the_chain_rule(tmp_path):

@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from viz.graph import CONSTANTS, Arrow, Box, Picture, groups_of, number, repeated
 
@@ -81,7 +82,10 @@ def folded(picture: Picture) -> Picture:
     The first stands for all; a gradient in it is that of the one where it is largest.
     """
     for parent in sorted({"", *picture.groups}, key=depth_of, reverse=True):
-        for run in _runs(picture, parent):
+        opened = _with_inputs_outside(picture, parent)
+        if runs := _runs(opened, parent):
+            picture = opened
+        for run in runs:
             picture = _fold(picture, run)
     return picture
 
@@ -140,14 +144,45 @@ def _joined(arrows: Iterable[Arrow]) -> tuple[Arrow, ...]:
     return tuple(joined)
 
 
-def _runs(picture: Picture, parent: str) -> list[list[str]]:
-    """The modules of a parent that repeat in a row, such as ["layers.0", "layers.1", ...]."""
+def _numbered(picture: Picture, parent: str) -> list[str]:
+    """The modules of a parent whose names are numbers, in order."""
     prefix = f"{parent}." if parent else ""
     children = [
         path for path in picture.groups
         if path.startswith(prefix) and re.fullmatch(r"\d+", path[len(prefix):])
     ]  # fmt: skip
-    children.sort(key=lambda path: int(path[len(prefix) :]))
+    return sorted(children, key=lambda path: int(path[len(prefix) :]))
+
+
+def _with_inputs_outside(picture: Picture, parent: str) -> Picture:
+    """Move a leaf that a module is called with, as the next one is with its result, out of it.
+
+    A leaf is drawn in the module that uses it; there such a leaf would tell the first from others.
+    """
+    kind = {box.name: box.kind for box in picture.boxes}
+    tails: dict[str, list[str]] = defaultdict(list)
+    for arrow in picture.arrows:
+        tails[arrow.head].append(arrow.tail)
+    moved: set[str] = set()
+    for first, second in pairwise(_numbered(picture, parent)):
+        inside = [_inside(picture, path) for path in (first, second)]
+        names = {box.name for box in inside[0]}
+        results = [[box for box in boxes if box.kind == "result"] for boxes in inside]
+        if [box.op for box in results[0]] == [box.op for box in results[1]]:
+            moved |= {
+                x
+                for y0, y1 in zip(*results, strict=True)
+                for x, other in zip(tails[y0.name], tails[y1.name], strict=False)
+                if x in names and kind[x] in ("leaf", "parameter") and other in names
+            }
+    boxes = [replace(box, group=parent) if box.name in moved else box for box in picture.boxes]
+    return replace(picture, boxes=tuple(boxes), groups=groups_of(boxes))
+
+
+def _runs(picture: Picture, parent: str) -> list[list[str]]:
+    """The modules of a parent that repeat in a row, such as ["layers.0", "layers.1", ...]."""
+    children = _numbered(picture, parent)
+    prefix = f"{parent}." if parent else ""
     if len(children) < FEWEST:
         return []
     contents = {path: _inside(picture, path) for path in children}
@@ -194,7 +229,10 @@ def _signature(picture: Picture, path: str, boxes: Sequence[Box]) -> object:
         for arrow in picture.arrows
         if arrow.tail in place and arrow.head in place
     ]
-    return what, arrows
+    repeats = {
+        key[len(path) :]: n for key, n in picture.repeats.items() if key.startswith(f"{path}.")
+    }
+    return what, arrows, repeats
 
 
 def _fold(picture: Picture, run: Sequence[str]) -> Picture:
@@ -207,31 +245,29 @@ def _fold(picture: Picture, run: Sequence[str]) -> Picture:
         for box in picture.boxes
         if box.name not in stands_for
     ]
-    arrows: dict[tuple[str, str], Arrow] = {}
-    rest: list[Arrow] = []
     inside = alike.keys() | stands_for.keys()
     constants = {box.name for box in picture.boxes if box.kind in CONSTANTS}
+    known = {(arrow.tail, arrow.head) for arrow in picture.arrows}
+    arrows = []
     for arrow in picture.arrows:
-        if arrow.tail not in stands_for and arrow.head not in stands_for:
-            rest.append(arrow)
-            continue
-        if arrow.tail in inside and arrow.head in inside:
+        ends = stands_for.get(arrow.tail, arrow.tail), stands_for.get(arrow.head, arrow.head)
+        if ends == (arrow.tail, arrow.head):
+            arrows.append(arrow)
+        elif arrow.tail in inside and arrow.head in inside:
             continue  # inside one of them, or from one to the next
-        if arrow.tail in constants:
-            continue  # the first has its own
-        tail = stands_for.get(arrow.tail, arrow.tail)
-        head = stands_for.get(arrow.head, arrow.head)
-        arrows[tail, head] = Arrow(tail, head, None)
-    known = {(arrow.tail, arrow.head) for arrow in rest}
-    rest += [arrow for ends, arrow in arrows.items() if ends not in known]
-    used = {name for arrow in rest for name in (arrow.tail, arrow.head)}
+        elif arrow.tail not in constants and ends not in known:  # the first has its own constants
+            known.add(ends)
+            arrows.append(Arrow(*ends, None))
+    used = {name for arrow in arrows for name in (arrow.tail, arrow.head)}
     boxes = [box for box in boxes if box.kind not in CONSTANTS or box.name in used]
+    groups = groups_of(boxes)
+    repeats = {path: n for path, n in picture.repeats.items() if path in groups}
     return replace(
         picture,
         boxes=tuple(boxes),
-        arrows=tuple(rest),
-        groups=groups_of(boxes),
-        repeats={**picture.repeats, run[0]: len(run)},
+        arrows=tuple(arrows),
+        groups=groups,
+        repeats={**repeats, run[0]: len(run)},
     )
 
 

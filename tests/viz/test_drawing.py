@@ -1,11 +1,21 @@
 """A drawing shows itself in notebooks, and is written whole or not at all."""
 
+import math
+import re
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tinygrad_edu import TinygradError, UnknownNameError, Value
-from viz import MissingFolderError, draw, drawing
+from tests.viz.graphs import modular, stacks, within
+from tinygrad_edu import OperandError, Tensor, TinygradError, UnknownNameError, Value
+from viz import MissingFolderError, TooLargeError, draw, drawing
+from viz.graph import number
+from viz.scale import DARK, LIGHT
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.fixture
@@ -84,3 +94,105 @@ def test_the_direction_is_checked():
 
 def fail(*args):
     raise OSError("disk full")
+
+
+@settings(max_examples=40)
+@given(
+    modular() | stacks().map(lambda stack: stack[0]),
+    st.none() | st.integers(0, 3),
+    *[st.booleans()] * 4,
+    st.sampled_from(["LR", "TB"]),
+)
+def test_every_graph_draws_with_every_box_and_every_arrow_once(
+    root, depth, fold, constants, only_parameters, formulas, direction
+):
+    drawing = draw(
+        root,
+        depth=depth,
+        fold=fold,
+        constants=constants,
+        only_parameters=only_parameters,
+        formulas=formulas,
+        direction=direction,
+    )
+    titles = {"node": [], "edge": []}
+    for group in ElementTree.fromstring(drawing.svg()).iter(f"{SVG}g"):
+        if (kind := group.get("class")) in titles:
+            titles[kind].append(group.find(f"{SVG}title").text)
+    arrows = [re.match(r"(\w+)(?::\w)?->(\w+)", title).groups() for title in titles["edge"]]
+    assert sorted(titles["node"]) == sorted(box.name for box in drawing.picture.boxes)
+    assert sorted(arrows) == sorted((a.tail, a.head) for a in drawing.picture.arrows)
+
+
+def chain(length, path="{i}"):
+    x = Value(1.0)
+    for i in range(length):
+        x = within(path.format(i=i), lambda x=x: x * 2)
+    return x
+
+
+def test_a_large_graph_is_closed_as_far_as_it_takes_to_read_it_and_says_so():
+    root = chain(100, "part.{i}")
+    drawing = draw(root, fold=False)
+    assert [box.label for box in drawing.picture.boxes] == ["part"]
+    assert "modules nested deeper than 0 are closed: depth=1 opens more" in drawing.source
+    # A box, and one for each number 2.
+    assert len(draw(root, fold=False, depth=1).picture.boxes) == 100
+    assert "closed" not in draw(chain(10, "part.{i}")).source
+
+
+def test_what_is_too_large_is_said_before_it_is_tried_with_what_helps():
+    with pytest.raises(TooLargeError, match=r"2,401 boxes.*focus=.*constants=False.*limit=2401"):
+        draw(chain(1200, ""))
+    with pytest.raises(TooLargeError, match=r"depth=0 closes modules"):
+        draw(chain(1200, "part.{i}.inner"), depth=1, fold=False, limit=100)
+    assert len(draw(chain(10, ""), limit=21).picture.boxes) == 21
+
+
+def test_focus_shows_what_is_near_some_nodes_of_this_graph():
+    x = Value(1.0, label="x")
+    first = x * 2
+    root = first.tanh().exp()
+    shown = {box.label or box.op for box in draw(root, focus=x, radius=1).picture.boxes}
+    assert shown == {"x", "×", "… 1 more"}  # the number 2, and tanh
+    assert len(draw(root, focus=[x, root], radius=0).picture.boxes) == 4  # and two of "more"
+    with pytest.raises(OperandError, match="focus is not in this graph"):
+        draw(root, focus=Value(3.0))
+
+
+def test_names_are_given_to_what_has_no_label():
+    x, y = Value(2.0), Value(3.0, label="labelled")
+    drawing = draw(x * y, names={"x": x, "y": y, "other": 3})
+    assert [box.label for box in drawing.picture.boxes] == ["labelled", "x", ""]
+
+
+def test_formulas_are_the_rules_of_the_ops_in_the_names_of_the_picture():
+    x, w = Value(0.5, label="x"), Value(-2.0, label="w")
+    y = (w * x).tanh()
+    y.label = "a"
+    formulas = {arrow.formula for arrow in draw(y, formulas=True).picture.arrows}
+    assert formulas == {"w", "x", "1 - a²"}
+    assert f"1 - a² = {number(1 - math.tanh(1.0) ** 2)}" in draw(y, formulas=True).source
+
+
+def test_options_that_are_not_defaults_are_drawn():
+    x = Tensor(np.ones((2, 3)), requires_grad=True)
+    rows = [dict(box.rows) for box in draw(x.sum(axis=1).sum()).picture.boxes]
+    assert [row.get("axis") for row in rows] == [None, "1", None]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"depth": -1}, "depth .* not -1"), ({"radius": 1.5}, r"radius .* not 1\.5")],
+)
+def test_numbers_out_of_range_are_refused(options, message):
+    with pytest.raises(OperandError, match=message):
+        draw(Value(1.0), **options)
+
+
+def test_the_theme_colours_paper_and_text():
+    drawing = draw(Value(1.0), theme="dark")
+    assert DARK.paper in drawing.source
+    assert LIGHT.ink not in drawing.source
+    with pytest.raises(UnknownNameError, match="dark, light"):
+        draw(Value(1.0), theme="blue")

@@ -9,47 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_edu as tg
+from tests.viz.graphs import every_node, expressions, within
 from tinygrad_edu import GradientError, Tensor, Value
-from tinygrad_edu.graph import mode
 from viz.graph import local_derivative, number, picture
-
-
-@st.composite
-def expressions(draw):
-    """A Value made from others at random; each node's label is its own, nodes are shared."""
-    nodes = [
-        Value(draw(st.floats(-2, 2)), requires_grad=draw(st.booleans()))
-        for _ in range(draw(st.integers(1, 3)))
-    ]
-    nodes.append(Value(0.5))
-    for _ in range(draw(st.integers(0, 12))):
-        x, y = (draw(st.sampled_from(nodes)) for _ in range(2))
-        made = [x + y, x * y, x - 3, 2.0 * y, x.tanh(), x * x, tg.maximum(x, y), x + tg.sign(y)]
-        nodes.append(draw(st.sampled_from(made)))
-    root = nodes[-1] + nodes[-2] + Value(1.0)
-    for i, node in enumerate(every_node(root)):
-        node.label = f"v{i}"
-    return root
-
-
-def every_node(root):
-    """All that the root was made from, by following inputs; not by the engine's own search."""
-    seen, todo = {}, [root]  # a dict, since Values are hashed by identity but compared by value
-    while todo:
-        node = todo.pop()
-        if node not in seen:
-            seen[node] = True
-            todo += [x for x in node.inputs if isinstance(x, Value)]
-    return list(seen)
-
-
-def within(path, make):
-    """What ``make`` returns, made in the module of that path."""
-    token = mode.set((True, path))
-    try:
-        return make()
-    finally:
-        mode.reset(token)
 
 
 @given(expressions())

@@ -6,8 +6,8 @@ inside those Axes, as their ``child_axes``. Several plots in one figure want one
 ``layout="constrained"``, which makes room for their legends.
 
 No global state of matplotlib is touched: pyplot does not know the figures, and no display is
-needed. Axes made here show their figure themselves as the last value of a notebook's cell.
-matplotlib comes with the extra ``train``.
+needed. Axes made here show their figure themselves as the last value of a notebook's cell; plots
+made ``with plots.theme("dark")`` have its colours. matplotlib comes with the extra ``train``.
 """
 
 from viz.plots.attention import attention_maps
@@ -20,26 +20,17 @@ from viz.plots.landscape import loss_landscape
 from viz.plots.pictures import images, misclassified, show_batch
 from viz.plots.recorded import dead_units, dead_units_over_time, histograms_over_time
 from viz.plots.style import (
-    COLOURS,
     FORMATS,
-    GRID,
-    INK,
-    MARKERS,
-    MUTED,
     HistoryError,
     PlotError,
     save,
     svg,
+    theme,
 )
 from viz.plots.training import curves, learning_rate_finder, lines, overlaid_curves
 
 __all__ = [
-    "COLOURS",
     "FORMATS",
-    "GRID",
-    "INK",
-    "MARKERS",
-    "MUTED",
     "HistoryError",
     "PlotError",
     "activations",
@@ -64,5 +55,6 @@ __all__ = [
     "save",
     "show_batch",
     "svg",
+    "theme",
     "update_ratio",
 ]

@@ -11,12 +11,11 @@ from numpy.typing import ArrayLike
 
 from tinygrad_edu import ShapeError
 from viz.plots.style import (
-    INK,
-    MUTED,
     PlotError,
     colour_bar,
     dress,
     literal,
+    look,
     numbers,
     panels,
     tints,
@@ -90,7 +89,7 @@ def attention_maps(
     for head, axes in enumerate(places):
         dress(axes, "")
         axes.grid(visible=False)
-        axes.set_title(f"head {head}", loc="left", fontsize=10, color=INK)
+        axes.set_title(f"head {head}", loc="left", fontsize=10, color=look().ink)
         image = axes.imshow(
             array[head],
             cmap=tints(),
@@ -102,9 +101,9 @@ def attention_maps(
         axes.set_xticks(marks[1].places, marks[1].texts, rotation=90 if marks[1].upright else 0)
         axes.tick_params(labelsize=_TEXT, pad=2)
         if head % columns == 0:
-            axes.set_ylabel("query", color=MUTED, fontsize=8)
+            axes.set_ylabel("query", color=look().muted, fontsize=8)
         if head >= heads - columns:
-            axes.set_xlabel("key", color=MUTED, fontsize=8)
+            axes.set_xlabel("key", color=look().muted, fontsize=8)
     colour_bar(image, outer, "attention weight")
     return outer
 

@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinygrad_edu import ShapeError
-from viz.plots.style import COLOURS, GRID, INK, MARKERS, MUTED, axes_for, dress
+from viz.plots.style import (
+    MARKERS,
+    axes_for,
+    dress,
+    look,
+    sides,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,37 +76,37 @@ def decision_boundary(
             own[:, 0],
             own[:, 1],
             s=26,
-            color=COLOURS[i % len(COLOURS)],
+            color=look().colours[i % len(look().colours)],
             marker=MARKERS[i % len(MARKERS)],
-            edgecolors="white",
+            edgecolors=look().paper,
             linewidths=0.7,
             label=str(label),
             zorder=3,
         )
-    axes.set_xlabel("x₁", color=MUTED)
-    axes.set_ylabel("x₂", color=MUTED)
-    axes.legend(title="class", labelcolor=INK, framealpha=0.9, edgecolor=GRID)
+    axes.set_xlabel("x₁", color=look().muted)
+    axes.set_ylabel("x₂", color=look().muted)
+    legend = axes.legend(
+        title="class", labelcolor=look().ink, framealpha=0.9, edgecolor=look().grid
+    )
+    legend.get_title().set_color(look().ink)
     return axes
 
 
 def _score_map(
     axes: Axes, across: Any, up: Any, scores: np.ndarray[Any, Any], threshold: float
 ) -> None:
-    """Two tints that meet, white, at the threshold, and a line along it."""
-    from matplotlib.colors import LinearSegmentedColormap
-
+    """Two tints that meet, as paper, at the threshold, and a line along it."""
     shown = np.ma.masked_invalid(scores)
     if not shown.count():
         return
     reach = float(abs(shown - threshold).max()) or 1.0
-    tints = LinearSegmentedColormap.from_list("score", ["#86bdea", "#ffffff", "#f5a877"])
     levels = np.linspace(threshold - reach, threshold + reach, 21)
-    filled = axes.contourf(across, up, shown, levels, cmap=tints)
+    filled = axes.contourf(across, up, shown, levels, cmap=sides(pale=True))
     if shown.min() < threshold < shown.max():
-        axes.contour(across, up, shown, [threshold], colors=INK, linewidths=1.4)
+        axes.contour(across, up, shown, [threshold], colors=look().ink, linewidths=1.4)
     bar = axes.figure.colorbar(filled, ax=axes, ticks=levels[::5], format="%.3g")
-    bar.set_label("score", color=MUTED)
-    bar.ax.tick_params(colors=MUTED, labelsize=9)
+    bar.set_label("score", color=look().muted)
+    bar.ax.tick_params(colors=look().muted, labelsize=9)
     bar.outline.set_visible(False)
 
 
@@ -110,7 +116,7 @@ def _class_map(axes: Axes, across: Any, up: Any, scores: np.ndarray[Any, Any]) -
         # By how much class i is ahead of the best other one: 0 along its boundary.
         lead = np.ma.masked_invalid(scores[..., i] - np.delete(scores, i, axis=-1).max(axis=-1))
         if lead.count() and lead.max() > 0:
-            colour = COLOURS[i % len(COLOURS)]
+            colour = look().colours[i % len(look().colours)]
             axes.contourf(across, up, lead, [0, lead.max()], colors=[colour], alpha=0.22)
             if lead.min() < 0:
-                axes.contour(across, up, lead, [0], colors=INK, linewidths=0.8)
+                axes.contour(across, up, lead, [0], colors=look().ink, linewidths=0.8)

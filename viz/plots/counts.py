@@ -10,8 +10,6 @@ from numpy.typing import ArrayLike
 
 from tinygrad_edu import ShapeError
 from viz.plots.style import (
-    INK,
-    MUTED,
     Array,
     PlotError,
     axes_for,
@@ -22,9 +20,11 @@ from viz.plots.style import (
     legend_height,
     line_style,
     literal,
+    look,
     numbers,
     tints,
 )
+from viz.scale import LIGHT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -139,7 +139,7 @@ def histograms(
     alike = np.allclose(widths, widths[0], rtol=1e-3, atol=0)
     axes = axes_for(ax, 8.2, max(3.6, legend_height(names)))
     dress(axes, "share of the numbers" if alike else "density")
-    axes.set_xlabel("value", color=MUTED)
+    axes.set_xlabel("value", color=look().muted)
     handles: list[Any] = []
     for i, (counts, edges) in enumerate(drawn):
         heights = counts / (counts.sum() or 1)
@@ -170,8 +170,8 @@ def _name_classes(axes: Axes, names: Sequence[str], n: int, cell: float) -> None
     upright = _DIGIT * size * max(map(len, labels)) > step * cell
     axes.set_xticks(places, labels, fontsize=size, rotation=90 if upright else 0)
     axes.set_yticks(places, labels, fontsize=size)
-    axes.set_xlabel("predicted class", color=MUTED)
-    axes.set_ylabel("true class", color=MUTED)
+    axes.set_xlabel("predicted class", color=look().muted)
+    axes.set_ylabel("true class", color=look().muted)
 
 
 def _write_counts(axes: Axes, counts: Array, colours: Array, cell: float) -> None:
@@ -193,7 +193,7 @@ def _write_counts(axes: Axes, counts: Array, colours: Array, cell: float) -> Non
             text,
             ha="center",
             va="center",
-            color="white" if dark else INK,
+            color="white" if dark else LIGHT.ink,
             fontsize=size,
         )
 

@@ -10,7 +10,13 @@ import numpy as np
 import tinygrad_edu as tg
 from tinygrad_edu import UnknownNameError
 from tinygrad_edu.graph import plain
-from viz.plots.style import COLOURS, INK, MUTED, PlotError, dress, literal, panels
+from viz.plots.style import (
+    PlotError,
+    dress,
+    literal,
+    look,
+    panels,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,11 +77,11 @@ def activations(
     handles: list[Any] = []
     for axes, (name, y, slope) in zip(places, drawn, strict=True):
         dress(axes, literal(name))
-        axes.axhline(0, color=MUTED, linewidth=0.6, zorder=1)
-        axes.axvline(0, color=MUTED, linewidth=0.6, zorder=1)
+        axes.axhline(0, color=look().muted, linewidth=0.6, zorder=1)
+        axes.axvline(0, color=look().muted, linewidth=0.6, zorder=1)
         handles = [
-            *axes.plot(x, y, color=COLOURS[0], linewidth=1.8),
-            *axes.plot(x, slope, color=COLOURS[1], linewidth=1.4, linestyle="--"),
+            *axes.plot(x, y, color=look().colours[0], linewidth=1.8),
+            *axes.plot(x, slope, color=look().colours[1], linewidth=1.4, linestyle="--"),
         ]
     outer.legend(
         handles,
@@ -84,7 +90,7 @@ def activations(
         bbox_to_anchor=(0, 1),
         ncols=2,
         frameon=False,
-        labelcolor=INK,
+        labelcolor=look().ink,
     )
     return outer
 

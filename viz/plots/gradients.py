@@ -10,7 +10,14 @@ import numpy as np
 from tinygrad_edu import UnknownNameError
 from tinygrad_edu.graph import plain
 from viz.plots.recorded import heat_map, over_steps
-from viz.plots.style import COLOURS, INK, MUTED, Array, PlotError, axes_for, dress, literal
+from viz.plots.style import (
+    Array,
+    PlotError,
+    axes_for,
+    dress,
+    literal,
+    look,
+)
 from viz.plots.training import overlaid
 
 if TYPE_CHECKING:
@@ -58,9 +65,9 @@ def gradient_flow(model: Any, *, ax: Axes | None = None) -> Axes:
     axes = axes_for(ax, 7.4, 1.1 + ROW * len(names))
     dress(axes, "size of the gradient")
     rows = np.arange(len(names))
-    axes.hlines(rows, mean, largest, color=MUTED, linewidth=1, zorder=2)
-    axes.plot(mean, rows, "o", color=COLOURS[0], markersize=5, label="mean |∂L/∂w|")
-    axes.plot(largest, rows, "D", color=COLOURS[1], markersize=5, label="max |∂L/∂w|")
+    axes.hlines(rows, mean, largest, color=look().muted, linewidth=1, zorder=2)
+    axes.plot(mean, rows, "o", color=look().colours[0], markersize=5, label="mean |∂L/∂w|")
+    axes.plot(largest, rows, "D", color=look().colours[1], markersize=5, label="max |∂L/∂w|")
     if mean.count():
         axes.set_xscale("log")
     axes.set_yticks(rows, [literal(name) for name in names], fontsize=9)
@@ -70,7 +77,7 @@ def gradient_flow(model: Any, *, ax: Axes | None = None) -> Axes:
         bbox_to_anchor=(1, 1),
         ncols=2,
         frameon=False,
-        labelcolor=INK,
+        labelcolor=look().ink,
         fontsize=9,
         borderaxespad=0.2,
     )
@@ -123,7 +130,7 @@ def update_ratio(recorder: Any, names: Sequence[str] = (), *, ax: Axes | None = 
     }
     axes = overlaid(drawn, "step", "|Δw| / |w|", ax)
     axes.set_yscale("log")
-    axes.axhline(_USUAL_RATIO, color=INK, linewidth=1, linestyle=":", zorder=1)
+    axes.axhline(_USUAL_RATIO, color=look().ink, linewidth=1, linestyle=":", zorder=1)
     axes.annotate(
         "10⁻³",
         (1, _USUAL_RATIO),
@@ -131,7 +138,7 @@ def update_ratio(recorder: Any, names: Sequence[str] = (), *, ax: Axes | None = 
         xytext=(-2, 3),
         textcoords="offset points",
         ha="right",
-        color=INK,
+        color=look().ink,
         fontsize=9,
     )
     return axes

@@ -9,14 +9,14 @@ from numpy.typing import ArrayLike
 
 from tinygrad_edu import ShapeError
 from viz.plots.style import (
-    INK,
-    MUTED,
     Array,
     PlotError,
     check_count,
     colour_bar,
+    look,
     numbers,
     panels,
+    sides,
     tints,
 )
 
@@ -32,8 +32,8 @@ _BAR, _TITLE = 0.9, 0.3
 def filters(weight: ArrayLike, most: int = 16, *, ax: Axes | None = None) -> Axes:
     """The kernels of a convolution: a row for each filter, a column for each channel it reads.
 
-    Blue is negative, white is 0, red is positive, on one scale for all. Of filters that read one
-    channel, there are several in a row.
+    Blue is negative, orange positive, and 0 has the colour of the paper, on one scale for all. Of
+    filters that read one channel, there are several in a row.
 
     Args:
         weight: ``(out_channels, in_channels, kH, kW)``, such as that of an ``nn.Conv2d``.
@@ -74,17 +74,19 @@ def filters(weight: ArrayLike, most: int = 16, *, ax: Axes | None = None) -> Axe
     for i, axes in enumerate(places):
         row, column = divmod(i, columns)
         image = axes.imshow(
-            shown[row, column], cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="none"
+            shown[row, column], cmap=sides(), vmin=-reach, vmax=reach, interpolation="none"
         )
         _frame(axes)
         if single:
-            axes.set_title(f"{row}", fontsize=8, color=MUTED, pad=2)
+            axes.set_title(f"{row}", fontsize=8, color=look().muted, pad=2)
         elif column == 0:
-            axes.set_ylabel(f"{row}", fontsize=8, color=MUTED, rotation=0, ha="right", va="center")
+            axes.set_ylabel(
+                f"{row}", fontsize=8, color=look().muted, rotation=0, ha="right", va="center"
+            )
         if not single and row == 0:
-            axes.set_title(f"{column}", fontsize=8, color=MUTED, pad=2)
+            axes.set_title(f"{column}", fontsize=8, color=look().muted, pad=2)
     read = "" if single else f", {_first(columns, channels)} channels of each"
-    outer.set_title(f"{_first(rows, of)} filters{read}", **_CAPTION_STYLE)
+    outer.set_title(f"{_first(rows, of)} filters{read}", **_caption_style())
     colour_bar(image, outer, "weight")
     return outer
 
@@ -113,7 +115,7 @@ def feature_maps(maps: ArrayLike, most: int = 32, *, ax: Axes | None = None) -> 
         )
     shown = array[:most]
     low, high = float(array.min()), float(array.max())
-    if low < 0:  # 0 is white, so that the sign can be seen
+    if low < 0:  # 0 is paper, so that the sign can be seen
         high = max(-low, high)
         low = -high
     columns = min(len(shown), 8)
@@ -133,19 +135,20 @@ def feature_maps(maps: ArrayLike, most: int = 32, *, ax: Axes | None = None) -> 
     for i, axes in enumerate(places):
         image = axes.imshow(
             shown[i],
-            cmap="RdBu_r" if low < 0 else tints(),
+            cmap=sides() if low < 0 else tints(),
             vmin=low,
             vmax=high if high > low else low + 1,
             interpolation="none",
         )
         _frame(axes)
-        axes.set_title(f"{i}", fontsize=8, color=MUTED, pad=2)
-    outer.set_title(f"{_first(len(shown), len(array))} maps", **_CAPTION_STYLE)
+        axes.set_title(f"{i}", fontsize=8, color=look().muted, pad=2)
+    outer.set_title(f"{_first(len(shown), len(array))} maps", **_caption_style())
     colour_bar(image, outer, "activation")
     return outer
 
 
-_CAPTION_STYLE: dict[str, Any] = {"loc": "left", "fontsize": 10, "color": INK, "pad": 8}
+def _caption_style() -> dict[str, Any]:
+    return {"loc": "left", "fontsize": 10, "color": look().ink, "pad": 8}
 
 
 def _first(shown: int, of: int) -> str:
@@ -156,7 +159,7 @@ def _frame(axes: Axes) -> None:
     """A thin border, and no ticks."""
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.spines[:].set_color(MUTED)
+    axes.spines[:].set_color(look().muted)
     axes.spines[:].set_linewidth(0.4)
 
 

@@ -12,16 +12,15 @@ from tinygrad_edu import ShapeError, mark_changed, no_grad
 from tinygrad_edu.graph import plain
 from viz.plots.gradients import named_parameters
 from viz.plots.style import (
-    INK,
-    MUTED,
-    NOTHING,
     Array,
     PlotError,
     axes_for,
     check_count,
     colour_bar,
     dress,
+    look,
 )
+from viz.scale import LIGHT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -172,15 +171,15 @@ def _draw(axes: Axes, places: Array, losses: Array) -> None:
     filled = axes.contourf(places, places, shown, levels, cmap="viridis", norm=norm)
     lines = axes.contour(places, places, shown, levels[2:-1:3], colors="white", linewidths=0.7)
     axes.clabel(lines, fontsize=7, fmt="%.3g")
-    axes.plot(0, 0, "X", color="white", markeredgecolor=INK, markersize=9, label="the model")
-    axes.set_xlabel("a, along δ", color=MUTED)
-    axes.set_ylabel("b, along η", color=MUTED)
-    axes.set_facecolor(NOTHING)  # where the loss is not finite
+    axes.plot(0, 0, "X", color="white", markeredgecolor=LIGHT.ink, markersize=9, label="the model")
+    axes.set_xlabel("a, along δ", color=look().muted)
+    axes.set_ylabel("b, along η", color=look().muted)
+    axes.set_facecolor(look().nothing)  # where the loss is not finite
     axes.legend(
         loc="lower right",
         bbox_to_anchor=(1, 1),
         frameon=False,
-        labelcolor=INK,
+        labelcolor=look().ink,
         fontsize=9,
         borderaxespad=0.2,
     )

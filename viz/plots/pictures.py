@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinygrad_edu import ShapeError, TargetError
-from viz.plots.style import INK, Array, PlotError, check_count, literal, numbers, panels
+from viz.plots.style import (
+    Array,
+    PlotError,
+    check_count,
+    literal,
+    look,
+    numbers,
+    panels,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -162,7 +170,7 @@ def _tiled(array: Array, titles: Sequence[str], columns: int, ax: Axes | None) -
     for axes, pixels, text in zip(places, shown, texts, strict=True):
         axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="none")
         axes.set_axis_off()
-        axes.set_title(text, fontsize=8, color=INK, pad=2.5, linespacing=1.1)
+        axes.set_title(text, fontsize=8, color=look().ink, pad=2.5, linespacing=1.1)
     return outer
 
 

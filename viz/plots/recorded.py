@@ -12,9 +12,6 @@ import numpy as np
 
 from tinygrad_edu import UnknownNameError
 from viz.plots.style import (
-    INK,
-    MUTED,
-    NOTHING,
     Array,
     PlotError,
     axes_for,
@@ -24,6 +21,7 @@ from viz.plots.style import (
     legend_beside,
     line_style,
     literal,
+    look,
     panels,
     tints,
 )
@@ -77,8 +75,8 @@ def histograms_over_time(
     mesh = None
     for name, axes in zip(names, places, strict=True):
         dress(axes, "")
-        axes.set_title(literal(name), loc="left", fontsize=10, color=INK)
-        axes.set_xlabel("step", color=MUTED, fontsize=9)
+        axes.set_title(literal(name), loc="left", fontsize=10, color=look().ink)
+        axes.set_xlabel("step", color=look().muted, fontsize=9)
         axes.grid(visible=False)
         mesh = _draw_histograms(axes, recorder, of, name) or mesh
     if mesh is not None:
@@ -125,7 +123,7 @@ def dead_units(recorder: Any, names: Sequence[str] = (), *, ax: Axes | None = No
                 textcoords="offset points",
                 va="center",
                 fontsize=7,
-                color=MUTED,
+                color=look().muted,
             )
     axes.set_yticks(range(len(layers)), [literal(layer) for layer in layers])
     axes.set_ylim(len(layers) - 0.5, -0.5)
@@ -216,10 +214,10 @@ def heat_map(
         norm=norm,
         rasterized=True,
     )
-    axes.set_facecolor(NOTHING)
+    axes.set_facecolor(look().nothing)
     axes.set_yticks(range(len(rows)), [literal(name) for name in rows], fontsize=9)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlabel("step", color=MUTED)
+    axes.set_xlabel("step", color=look().muted)
     bar = colour_bar(mesh, axes, label)
     if share:
         in_percent(bar.ax.yaxis)

@@ -32,9 +32,9 @@ class ShownAxes(Axes):
         return content.getvalue(), {"width": int(width), "height": int(height)}
 
 
-def new_axes(width: float, height: float) -> Axes:
-    """Axes of a new figure, in inches, that pyplot does not know."""
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+def new_axes(width: float, height: float, paper: str) -> Axes:
+    """Axes of a new figure, in inches and of that colour, that pyplot does not know."""
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor=paper)
     return figure.add_subplot(axes_class=ShownAxes)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +18,7 @@ from numpy.typing import ArrayLike
 from tinygrad_edu import MissingExtraError, ShapeError, TinygradError, UnknownNameError
 from tinygrad_edu.files import write
 from tinygrad_edu.graph import plain
+from viz.scale import DARK, LIGHT, ThemeName, theme_named
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,25 +27,103 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-# Okabe and Ito's colours, which colour-blind people can tell apart. The first two also differ in
-# lightness, and every class of points has a marker of its own.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5c5c5c")
 MARKERS = "osD^vPX"
-INK, MUTED, GRID = "#1f2328", "#57606a", "#e3e7eb"
 
 FORMATS = (".png", ".svg", ".pdf")
 
 # The style of a line changes when the colours have all been used.
 _STYLES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 
-# The colour of a place where nothing was measured.
-NOTHING = "#d9cdbf"
-
 # How many characters fit in a line of a legend.
 _LINE = 28
 
 # Positive values that span more than this are shown on a logarithmic axis.
 _WIDE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The colours of plots in a theme, as ``#rrggbb``.
+
+    Attributes:
+        paper: the background.
+        ink: titles and names.
+        muted: labels of axes.
+        grid: lines to read numbers by.
+        nothing: a place where nothing was measured.
+        colours: of lines and classes. Colour-blind people can tell them apart, the first two also
+            differ in lightness, and every class of points has a marker of its own.
+        much: from little to much.
+        sides: from negative over 0, which is paper, to positive.
+        pale: the same, for what is drawn over.
+    """
+
+    paper: str
+    ink: str
+    muted: str
+    grid: str
+    nothing: str
+    colours: tuple[str, ...]
+    much: tuple[str, ...]
+    sides: tuple[str, ...]
+    pale: tuple[str, ...]
+
+
+LOOKS = {
+    "light": Look(
+        paper=LIGHT.paper,
+        ink=LIGHT.ink,
+        muted=LIGHT.muted,
+        grid="#e3e7eb",
+        nothing="#d9cdbf",
+        # Okabe and Ito's.
+        colours=("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5c5c5c"),
+        much=("#f3f8fd", "#86bdea", "#0072b2", "#00304d"),
+        sides=("#0b4a7d", "#5ea6dc", LIGHT.paper, "#ee8f55", "#8f3d00"),
+        pale=("#86bdea", LIGHT.paper, "#f5a877"),
+    ),
+    "dark": Look(
+        paper=DARK.paper,
+        ink=DARK.ink,
+        muted=DARK.muted,
+        grid="#272e37",
+        nothing="#4a4036",
+        # The same hues, lighter.
+        colours=("#4ba3e3", "#ff8a3d", "#2fc596", "#e29bc4", "#f2c14a", "#a5dcff", "#a8b0b8"),
+        much=("#131c26", "#1d527f", "#4ba3e3", "#d8efff"),
+        sides=("#a8d6ff", "#2f7fbf", DARK.paper, "#c8651f", "#ffc59a"),
+        pale=("#255f92", DARK.paper, "#93501c"),
+    ),
+}
+_look: ContextVar[Look] = ContextVar("viz.plots.look", default=LOOKS["light"])
+
+
+@contextmanager
+def theme(name: ThemeName) -> Iterator[None]:
+    """Plots made inside have the colours of this theme.
+
+    Args:
+        name: ``"light"``, as they are anyway, or ``"dark"``.
+
+    Raises:
+        UnknownNameError: there is no theme of that name.
+
+    >>> from viz import plots
+    >>> with plots.theme("dark"):
+    ...     plot = plots.activations(["relu"])
+    >>> plot.figure.get_facecolor() == (13 / 255, 17 / 255, 23 / 255, 1.0)
+    True
+    """
+    token = _look.set(LOOKS[theme_named(name).name])
+    try:
+        yield
+    finally:
+        _look.reset(token)
+
+
+def look() -> Look:
+    """The colours in force."""
+    return _look.get()
 
 
 class PlotError(TinygradError, ValueError):
@@ -80,13 +162,15 @@ def axes_for(ax: Axes | None, width: float, height: float) -> Axes:
     try:
         from matplotlib.axes import Axes
 
-        from viz.plots.shown import new_axes
+        from viz.plots.shown import new_axes, root
     except ImportError as error:
         raise MissingExtraError("plotting", "matplotlib", "train") from error
     if ax is None:
-        return new_axes(width, height)
+        return new_axes(width, height, look().paper)
     if not isinstance(ax, Axes):
         raise PlotError(f"a plot is drawn into the Axes of matplotlib, not {type(ax).__name__}")
+    if look() is not LOOKS["light"]:
+        root(ax).set_facecolor(look().paper)
     return ax
 
 
@@ -145,20 +229,21 @@ def _file(plot: Axes | Figure, suffix: str) -> bytes:
 
 def dress(axes: Axes, title: str) -> None:
     """The style that all the plots share."""
-    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK)
-    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_facecolor(look().paper)
+    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=look().ink)
+    axes.grid(color=look().grid, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(which="both", colors=MUTED, labelsize=9, length=0)
+    axes.tick_params(which="both", colors=look().muted, labelsize=9, length=0)
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_visible(side == "bottom")
-        axes.spines[side].set_color(GRID)
+        axes.spines[side].set_color(look().grid)
 
 
 def line_style(i: int) -> dict[str, Any]:
     """A colour and line style for the i-th of several lines; 28 of them differ."""
     return {
-        "color": COLOURS[i % len(COLOURS)],
-        "linestyle": _STYLES[i // len(COLOURS) % len(_STYLES)],
+        "color": look().colours[i % len(look().colours)],
+        "linestyle": _STYLES[i // len(look().colours) % len(_STYLES)],
     }
 
 
@@ -177,7 +262,7 @@ def legend_beside(axes: Axes, handles: Sequence[Any], names: Sequence[str]) -> N
         bbox_to_anchor=(1.01, 1),
         borderaxespad=0,
         frameon=False,
-        labelcolor=INK,
+        labelcolor=look().ink,
         fontsize=9,
         handlelength=2.6,
     )
@@ -189,17 +274,26 @@ def legend_height(names: Sequence[str]) -> float:
 
 
 def tints() -> Any:
-    """The colours of shares and sizes, from light for little to dark for much."""
+    """The colours of shares and sizes, which stand out the more, the larger they are."""
+    return _colour_map(look().much)
+
+
+def sides(pale: bool = False) -> Any:
+    """The colours of negative and positive numbers, on either side of that of 0."""
+    return _colour_map(look().pale if pale else look().sides)
+
+
+def _colour_map(colours: Sequence[str]) -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("much", ["#f3f8fd", "#86bdea", COLOURS[0], "#00304d"])
+    return LinearSegmentedColormap.from_list("viz", list(colours))
 
 
 def colour_bar(image: Any, axes: Axes, label: str) -> Any:
     """A bar that says what the colours of an image in Axes, or in their panels, stand for."""
     bar = axes.figure.colorbar(image, ax=axes, shrink=0.9, aspect=30)
-    bar.set_label(label, color=MUTED)
-    bar.ax.tick_params(which="both", colors=MUTED, labelsize=9, length=0)
+    bar.set_label(label, color=look().muted)
+    bar.ax.tick_params(which="both", colors=look().muted, labelsize=9, length=0)
     bar.outline.set_visible(False)
     return bar
 

@@ -10,9 +10,6 @@ from numpy.typing import ArrayLike
 
 from tinygrad_edu import ShapeError, UnknownNameError
 from viz.plots.style import (
-    COLOURS,
-    INK,
-    MUTED,
     HistoryError,
     PlotError,
     axes_for,
@@ -23,6 +20,7 @@ from viz.plots.style import (
     line_style,
     literal,
     log_if_wide,
+    look,
     numbers,
     panels,
 )
@@ -33,8 +31,8 @@ if TYPE_CHECKING:
 
 # The halves of a history: the prefix of their columns, the name, colour and style of their curves.
 _HALVES = {
-    "train": ("training", COLOURS[0], "-"),
-    "validation": ("validation", COLOURS[1], "--"),
+    "train": ("training", 0, "-"),
+    "validation": ("validation", 1, "--"),
 }
 
 # Up to how many points a line has a marker at each.
@@ -95,14 +93,16 @@ def curves(history: Sequence[Mapping[str, Any]], *, ax: Axes | None = None) -> A
             if key in keys:
                 values = [_measure(row, key) for row in rows]
                 named[name] = _marked(
-                    axes, epochs, values, color=colour, linestyle=style, label=name
+                    axes, epochs, values, color=look().colours[colour], linestyle=style, label=name
                 )
         if quantity == "learning_rate":
-            _marked(axes, epochs, rates, color=INK)
+            _marked(axes, epochs, rates, color=look().ink)
             log_if_wide(axes, [rate for rate in rates if rate is not None])
         if best is not None:
             name = f"best epoch: {best[1]}"
-            named[name] = axes.axvline(best[1], color=MUTED, linewidth=1.2, linestyle=":", zorder=1)
+            named[name] = axes.axvline(
+                best[1], color=look().muted, linewidth=1.2, linestyle=":", zorder=1
+            )
         if _is_share(quantity):
             in_percent(axes.yaxis)
     # One legend for all the panels, above them, where it covers nothing.
@@ -113,7 +113,7 @@ def curves(history: Sequence[Mapping[str, Any]], *, ax: Axes | None = None) -> A
         bbox_to_anchor=(0, 1),
         ncols=3,
         frameon=False,
-        labelcolor=INK,
+        labelcolor=look().ink,
     )
     return outer
 
@@ -215,16 +215,18 @@ def learning_rate_finder(found: Any, *, ax: Axes | None = None) -> Axes:
         raise PlotError("a learning rate on a logarithmic axis is positive")
     axes = axes_for(ax, 6.4, 3.6)
     dress(axes, "loss, smoothed")
-    _line(axes, rates.tolist(), losses.tolist(), linewidth=1.6, color=COLOURS[0])
+    _line(axes, rates.tolist(), losses.tolist(), linewidth=1.6, color=look().colours[0])
     axes.set_xscale("log")
-    axes.set_xlabel("learning rate", color=MUTED)
+    axes.set_xlabel("learning rate", color=look().muted)
     log_if_wide(axes, [x for x in losses.tolist() if math.isfinite(x)])
     if found.suggestion is not None:
         name = f"the loss falls fastest: {found.suggestion:.2g}"
-        marker = axes.axvline(found.suggestion, color=COLOURS[1], linestyle="--", linewidth=1.2)
+        marker = axes.axvline(
+            found.suggestion, color=look().colours[1], linestyle="--", linewidth=1.2
+        )
         axes.legend(
             [marker], [name], loc="lower right", bbox_to_anchor=(1, 1), frameon=False,
-            labelcolor=INK, fontsize=9, borderaxespad=0.2,
+            labelcolor=look().ink, fontsize=9, borderaxespad=0.2,
         )  # fmt: skip
     return axes
 
@@ -311,5 +313,5 @@ def count_along(axes: Axes, name: str) -> None:
     """An x axis of whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.set_xlabel(name, color=MUTED)
+    axes.set_xlabel(name, color=look().muted)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

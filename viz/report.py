@@ -30,6 +30,7 @@ class Section:
         svg: a picture, as an SVG document.
         table: a header row, then rows.
         alt: what the picture shows, for people who cannot see it; by default the heading.
+        printout: text of a terminal, whose lines and spaces are kept.
         link: a file beside the report with more about it, and what to call that.
     """
 
@@ -38,6 +39,7 @@ class Section:
     svg: str | None = None
     table: Table | None = None
     alt: str = ""
+    printout: str = ""
     link: tuple[str, str] | None = None
 
 
@@ -98,6 +100,9 @@ def _section(section: Section) -> str:
         alt = _text(section.alt or section.heading)
         image = f'<img alt="{alt}" src="data:image/svg+xml;base64,{code}">'
         parts.append(_scrolling("picture", alt, image))
+    if section.printout:
+        text = f"<pre>{_text(section.printout)}</pre>"
+        parts.append(_scrolling("printout", _text(section.heading), text))
     if section.table is not None:
         parts.append(_scrolling("table", _text(section.heading), _table(section.table)))
     return "<section>\n" + "\n".join(parts) + "\n</section>"
@@ -151,11 +156,15 @@ dl div { padding: .75rem 1rem; }
 dt { color: var(--muted); font-size: .85rem; }
 dd { margin: 0; font-size: 1.35rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 section { padding: 1.25rem; margin: 0 0 1.25rem; }
-.picture, .table { overflow-x: auto; border-radius: 8px; }
+.picture, .printout, .table { overflow-x: auto; border-radius: 8px; }
 .table { max-height: 24rem; overflow-y: auto; }
-.picture { background: #ffffff; border: 1px solid var(--line); padding: .5rem; }
-.picture img { display: block; margin: 0 auto; max-width: none; }
-.picture:focus-visible, .table:focus-visible { outline: 2px solid #2f81f7; }
+.picture, .printout { border: 1px solid var(--line); }
+.picture img { display: block; margin: 0 auto; max-width: none; border-radius: 8px; }
+.printout { padding: .75rem 1rem; font-size: .85rem; }
+pre { margin: 0; font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
+.picture:focus-visible, .printout:focus-visible, .table:focus-visible {
+  outline: 2px solid #2f81f7;
+}
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .4rem .9rem .4rem 0; text-align: left; border-bottom: 1px solid var(--line); }
 th { color: var(--muted); font-size: .85rem; white-space: nowrap; }

@@ -45,7 +45,7 @@ class RangeTest:
 def find_learning_rate(
     model: Module,
     loss: Callable[[Any, Any], Any],
-    data: Iterable[tuple[Any, Any]],
+    data: Iterable[tuple[Any, ...]],
     optimizer: Optimizer | None = None,
     start: float = 1e-7,
     end: float = 10.0,
@@ -111,7 +111,7 @@ def find_learning_rate(
     return RangeTest(lrs, losses)
 
 
-def _cycle(data: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
+def _cycle(data: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
     """Batch after batch, from the start again as long as there are any."""
     found = True
     while found:

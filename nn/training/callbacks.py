@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import tinygrad_edu as tg
 from nn.checks import check_integer, check_number
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from nn.training.trainer import Trainer
 
 
-class Callback:
-    """The base of callbacks: each method does nothing until a subclass writes it.
+class Callback(Protocol):
+    """What a Trainer tells. Each method does nothing until a subclass writes it.
+
+    What has all these methods is a callback, too, without being a subclass, as ``viz.recorder``.
 
     What a callback remembers of a run belongs in its ``state_dict``, so that a run that is resumed
     goes on as if it had never stopped.
@@ -24,21 +26,27 @@ class Callback:
 
     def on_fit_start(self, trainer: Trainer, batches: DataLoader, epochs: int) -> None:
         """Before the first epoch; ``epochs`` is how many there will be at most."""
+        return
 
     def on_backward(self, trainer: Trainer) -> None:
         """After the gradients of a step are known, before they are clipped."""
+        return
 
     def on_step(self, trainer: Trainer) -> None:
         """After the optimizer has changed the parameters; ``trainer.scores()`` are the epoch's."""
+        return
 
     def on_epoch_end(self, trainer: Trainer, row: dict[str, float]) -> None:
         """After an epoch, with its row of the history."""
+        return
 
     def on_epoch_over(self, trainer: Trainer) -> None:
         """When every callback has seen to the end of the epoch: what is saved now is whole."""
+        return
 
     def on_fit_end(self, trainer: Trainer) -> None:
         """After the last epoch, and when training fails."""
+        return
 
     def state_dict(self) -> dict[str, Any]:
         """What is remembered: dicts and lists of numbers, strings and arrays."""
@@ -46,6 +54,7 @@ class Callback:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Remember what ``state_dict`` returned."""
+        return
 
 
 class EarlyStopping(Callback):

@@ -1,4 +1,4 @@
-"""The commands: demo, draw, neurons, check and isolate; and those of other files."""
+"""The commands: demo, draw, gallery, neurons, check and isolate; and those of other files."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tinygrad_edu.cli import check as checking
 from tinygrad_edu.cli import expression as expressions
 from tinygrad_edu.cli import isolate as isolating
 from tinygrad_edu.cli import lab, objects, run, scalar, training
+from tinygrad_edu.cli.gallery import write_gallery
 from tinygrad_edu.cli.pages import scalar_sections, write_report
 from tinygrad_edu.cli.settings import Settings, prepare
 from tinygrad_edu.cli.training import ACTIVATIONS, Out, Seed, print_files, print_result, widths
@@ -128,6 +129,19 @@ def draw(
     for name, leaf in leaves.items():
         console.print(f"  ∂/∂{name} = {leaf.grad:.6g}", markup=False)
     console.print(f"drawn in {path}", markup=False)
+
+
+@app.command()
+def gallery(
+    out: Annotated[Path, typer.Option("--out", "-o", help="A folder.")] = Path("gallery"),
+    theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
+) -> None:
+    """Show every kind of picture there is, on one page, of small models trained for it."""
+    named = theme_named(theme).name
+    out.mkdir(parents=True, exist_ok=True)
+    with lab.progress_bar() as progress:
+        files = write_gallery(out, named, progress)
+    print_files(Console(), files)
 
 
 @app.command()

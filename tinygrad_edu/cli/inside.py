@@ -112,7 +112,7 @@ def convolution_sections(run: Run) -> list[Section]:
             viz.plots.filters(convolution.weight),
             run.folder / "filters.svg",
             "What it looks for",
-            f"The filters of its first convolution, {path}: blue is negative, red positive.",
+            f"The filters of its first convolution, {path}: blue is negative, orange positive.",
         ),
         plot_section(
             viz.plots.feature_maps(outputs[0]),

@@ -106,7 +106,7 @@ def running_statistics(
     out: Out = None,
 ) -> None:
     """What batch norms remember in training, next to the true statistics of what came in."""
-    with _progress() as progress:
+    with progress_bar() as progress:
         found = experiments.running_statistics(
             None, data, epochs, samples, lr=lr, seed=seed, progress=progress
         )
@@ -135,7 +135,7 @@ def clipping(
     out: Out = None,
 ) -> None:
     """The norm of the gradient of every step, before and after clipping."""
-    with _progress() as progress:
+    with progress_bar() as progress:
         found = experiments.clipping(
             max_norm, data, epochs, _integers(hidden), lr, samples, seed=seed, progress=progress
         )
@@ -156,7 +156,7 @@ def weight_decay(
     out: Out = None,
 ) -> None:
     """How the weights are distributed before training, and after it with and without decay."""
-    with _progress() as progress:
+    with progress_bar() as progress:
         found = experiments.weight_decay(
             _floats(decays),
             data,
@@ -184,7 +184,7 @@ def skip(
     out: Out = None,
 ) -> None:
     """ResNet-18 with all skip connections and with one of them removed, epoch by epoch."""
-    with _progress() as progress:
+    with progress_bar() as progress:
         found = experiments.without_skip(
             removed, data, epochs, samples, held_out, lr, seed=seed, progress=progress
         )
@@ -205,7 +205,7 @@ def squeeze_excite(
     out: Out = None,
 ) -> None:
     """A convolutional network with squeeze and excitation and without, epoch by epoch."""
-    with _progress() as progress:
+    with progress_bar() as progress:
         found = experiments.without_squeeze_excite(
             model, data, epochs, samples, held_out, lr, seed=seed, progress=progress
         )
@@ -237,7 +237,7 @@ def zoo(
 ) -> None:
     """Parameters, multiply-adds, accuracy and seconds per epoch of every model for images."""
     names = None if models is None else _words(models)
-    with _progress() as progress:
+    with progress_bar() as progress:
         found = experiments.zoo_table(
             names, data, epochs, samples, held_out, lr, seed=seed, progress=progress
         )
@@ -258,7 +258,7 @@ def optimizers(
     seed: Seed = 0,
 ) -> None:
     """Every optimizer with every learning rate: accuracy, loss, and where training diverges."""
-    with _progress() as progress:
+    with progress_bar() as progress:
         found = experiments.optimizers_by_learning_rate(
             _words(names),
             _floats(lrs),
@@ -288,7 +288,7 @@ def _curves(found: Comparison) -> Axes:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, float], None]]:
+def progress_bar() -> Iterator[Callable[[str, float], None]]:
     """A bar on standard error, if someone sees it, as what an experiment tells of its progress."""
     columns = (
         TextColumn("{task.description}"),

@@ -7,14 +7,13 @@ import tempfile
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import cast
 
 from rich.console import Console
 
 import nn
 import tinygrad_edu as tg
 import viz
-from nn.training import Callback, Checkpoint, CSVLogger, EarlyStopping, ProgressBar, Trainer
+from nn.training import Checkpoint, CSVLogger, EarlyStopping, ProgressBar, Trainer
 from tinygrad_edu.cli.settings import Parts, Prepared, Settings, build_model, load_parts
 from tinygrad_edu.errors import TinygradError
 
@@ -111,8 +110,7 @@ def train(
     if record:
         steps = settings.epochs * math.ceil(len(prepared.batches) / settings.accumulate)
         recorder = viz.recorder(trainer.model, every=max(1, steps // SNAPSHOTS))
-        # It has all of a Callback's methods; as a part of viz it cannot be a subclass.
-        trainer.callbacks.append(cast("Callback", recorder))
+        trainer.callbacks.append(recorder)
     trainer.callbacks += [
         stopping,
         CSVLogger(folder / METRICS),

@@ -323,8 +323,9 @@ def options(op: Op, attrs: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         (name, _option(value))
         for name, value in (attrs or {}).items()
         if isinstance(value, np.ndarray) or not _same(value, op.defaults.get(name))
-        # Ones for every axis, such as a stride, say nothing.
+        # Ones for every axis, such as a stride, and a single group say nothing.
         if not (isinstance(value, tuple) and value and all(x == 1 for x in value))
+        if (name, value) != ("groups", 1)
     ]
 
 

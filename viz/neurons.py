@@ -24,7 +24,7 @@ FEW = 4
 
 # In points: a circle, from one to the next in a layer, and from layer to layer, without and with
 # numbers on the lines.
-DIAMETER, BETWEEN, APART, FARTHER = 46, 76, 170, 260
+DIAMETER, BETWEEN, APART, FARTHER = 46, 76, 170, 320
 WIDEST_LINE, NARROWEST_LINE = 4.0, 0.5
 
 

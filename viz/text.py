@@ -10,7 +10,7 @@ import io
 import math
 import shutil
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,7 +19,7 @@ import numpy as np
 
 from tinygrad_edu import Failure, MissingExtraError, Node, OperandError, TinygradError
 from viz.dot import shortened
-from viz.graph import Arrow, Box, Picture, number, picture
+from viz.graph import Arrow, Box, Picture, number, survey
 from viz.recording import check_model, gradient_of, parameter_groups
 from viz.snapshots import Summary
 
@@ -140,7 +140,12 @@ def gradient_flow(model: Any) -> Printout:
 
 
 def tree(
-    node: Node | Failure, *, gradient: Any = None, depth: int = 12, nodes: int = 200
+    node: Node | Failure,
+    *,
+    gradient: Any = None,
+    names: Mapping[str, Any] | None = None,
+    depth: int = 12,
+    nodes: int = 200,
 ) -> Printout:
     """The graph that ends in ``node``, as a tree: below each result stand its inputs.
 
@@ -152,6 +157,7 @@ def tree(
     Args:
         node: a Value or Tensor, usually a loss; or an error's ``graph``.
         gradient: as for ``draw``.
+        names: as for ``draw``.
         depth: how many levels to show below ``node``.
         nodes: how many nodes to show at most, those nearest to ``node``. What is left out is
             counted where it would be.
@@ -174,7 +180,7 @@ def tree(
     _need_rich()
     _check("depth", depth, 0)
     _check("nodes", nodes, 1)
-    shown = picture(node, gradient)
+    shown = survey(node, gradient, names).picture
     return _lines([*_Tree(shown, depth, nodes).texts(), *_notes(shown)])
 
 

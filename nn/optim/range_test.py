@@ -17,6 +17,8 @@ from nn.optim.optimizer import Optimizer, assign
 
 # How much of the smoothed loss is past; and at how many times the lowest one to give up.
 _MEMORY, _DIVERGED = 0.9, 4.0
+# The smoothed losses of so many steps are each of few batches, and fall and rise by chance.
+_UNSTEADY = 10
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class RangeTest:
     Attributes:
         lrs: the learning rate of every step.
         losses: the loss before it, smoothed.
-        suggestion: where the loss fell fastest; None if it never fell.
+        suggestion: where, before it was lowest, the loss fell fastest; None if it never fell.
     """
 
     lrs: list[float]
@@ -34,12 +36,13 @@ class RangeTest:
 
     @property
     def suggestion(self) -> float | None:
-        """Where the loss fell fastest, on a logarithmic axis."""
-        if len(self.lrs) < 2:
+        """Where, before it was lowest, the loss fell fastest on a logarithmic axis."""
+        lowest = int(np.argmin(self.losses)) if self.losses else 0
+        if lowest == 0 or len(self.lrs) != len(self.losses):
             return None
-        slopes = np.gradient(self.losses, np.log(self.lrs))
-        steepest = int(np.argmin(slopes))
-        return self.lrs[steepest] if slopes[steepest] < 0 else None
+        first = min(_UNSTEADY, lowest // 2)
+        slopes = np.gradient(self.losses, np.log(self.lrs))[first:lowest]
+        return self.lrs[first + int(np.argmin(slopes))]
 
 
 def find_learning_rate(

@@ -8,12 +8,14 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib._pylab_helpers import Gcf
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 import nn
 import tinygrad_edu as tg
 from tinygrad_edu import MissingExtraError, ShapeError, UnknownNameError
 from viz import MissingFolderError, plots
+from viz.scale import DARK, LIGHT
 
 HISTORY = [
     {"epoch": 1, "train_loss": 1.0, "validation_loss": 1.1, "train_accuracy": 0.5},
@@ -300,3 +302,16 @@ def test_a_range_test_without_suggestion_has_no_marker():
 def test_what_is_no_range_test_is_an_error(found, error):
     with pytest.raises(error):
         plots.learning_rate_finder(found)
+
+
+def test_a_theme_colours_what_is_plotted_inside_and_nothing_else():
+    with plots.theme("dark"):
+        dark = plots.curves(HISTORY)
+        own = Figure().add_subplot()
+        plots.lines({"loss": [1.0, 0.5]}, "step", "loss", ax=own)
+    light = plots.curves(HISTORY)
+    assert to_hex(dark.figure.get_facecolor()) == DARK.paper
+    assert to_hex(own.figure.get_facecolor()) == DARK.paper
+    assert to_hex(light.figure.get_facecolor()) == LIGHT.paper
+    with pytest.raises(UnknownNameError, match="dark, light"), plots.theme("blue"):
+        pytest.fail("there is no such theme")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_edu as tg
+from viz.plots.style import LOOKS
 from viz.scale import DARK, DECADES, LIGHT, Scale, is_exploded, theme_named
 
 THEMES = pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
@@ -144,3 +145,10 @@ def test_what_has_vanished_or_exploded_is_told_from_what_has_not():
 def test_an_unknown_theme_is_answered_with_those_there_are():
     with pytest.raises(tg.UnknownNameError, match="dark"):
         theme_named("drak")
+
+
+@pytest.mark.parametrize("name", ["light", "dark"])
+def test_text_and_lines_of_plots_stand_out_from_the_paper(name):
+    look = LOOKS[name]
+    for colour, least in ((look.ink, 7), (look.muted, 4.5), *((c, 2.2) for c in look.colours)):
+        assert contrast(colour, look.paper) >= least

@@ -79,7 +79,7 @@ def write_gallery(
     network = Network.trained(nn.ReLU, lr=0.003, epochs=4)
     sections = []
     files: list[Path] = []
-    with tg.source_lines(), plot_theme(theme):
+    with nn.random.seeded(0), tg.source_lines(), plot_theme(theme):
         entries = [*_drawings(network, theme), *_plots(network), *_texts(network), *_pages(network)]
         for i, (heading, text, make) in enumerate(entries):
             progress(heading, (i + 1) / (len(entries) + 1))
@@ -164,7 +164,7 @@ def _plots(network: Network) -> Iterator[Entry]:
     inputs, targets = network.held_out.inputs, network.held_out.targets
     classes = network.held_out.classes
     probabilities = plain(tg.softmax(nn.training.predict(model, inputs), axis=1))
-    saturated = Network.trained(nn.Tanh, lr=0.02, epochs=2)
+    saturated = Network.trained(nn.Tanh, lr=0.3, epochs=3)
     losses = [each.loss for each in recorder.snapshots]
     network.loss(64).backward()
     yield (
@@ -176,7 +176,7 @@ def _plots(network: Network) -> Iterator[Entry]:
         "viz.plots.overlaid_curves",
         "One quantity of several runs.",
         lambda: plots.overlaid_curves(
-            {"relu, lr 0.003": network.history, "tanh, lr 0.02": saturated.history}, "train_loss"
+            {"relu, lr 0.003": network.history, "tanh, lr 0.3": saturated.history}, "train_loss"
         ),
     )
     yield (
@@ -269,7 +269,11 @@ def _plots(network: Network) -> Iterator[Entry]:
         "What it finds in one digit.",
         lambda: plots.feature_maps(nn.training.predict(model[0], inputs[:1])),
     )
-    yield "viz.plots.attention_maps", "Where each head of a GPT looks.", _attention
+    yield (
+        "viz.plots.attention_maps",
+        "Where each head of a GPT looks that learned to say six letters again.",
+        _attention,
+    )
     yield (
         "viz.plots.loss_landscape",
         "The loss in a random plane through the weights.",
@@ -294,7 +298,7 @@ def _texts(network: Network) -> Iterator[Entry]:
     yield (
         "viz.text.tree(y)",
         "A graph as a tree.",
-        lambda: viz.text.tree(_neuron()["node"]),
+        lambda: viz.text.tree(**_neuron()),
     )
 
 
@@ -302,7 +306,7 @@ def _pages(network: Network) -> Iterator[Entry]:
     yield (
         "viz.page(y)",
         "Step through forward and backward; drag the leaves.",
-        lambda: viz.page(_neuron()["node"], title="A neuron, step by step"),
+        lambda: viz.page(**_neuron(), title="A neuron, step by step"),
     )
     yield (
         "viz.page(loss, recorder=recorder)",
@@ -335,7 +339,7 @@ def _troubled() -> Value:
         Value(number, label=label)
         for number, label in ((2.0, "lost"), (-1.0, "dead"), (0.0, "endless"), (1.0, "huge"))
     )
-    return tg.sign(lost) + tg.relu(dead) + tg.sqrt(endless) + huge * 1e7
+    return tg.sign(lost) + tg.relu(dead) + tg.sqrt(endless) + huge * 2e6
 
 
 def _scalar_network(widths: list[int]) -> tuple[nn.MLP, Value]:
@@ -391,12 +395,21 @@ def _class_boundary() -> Any:
 
 
 def _attention() -> Any:
-    text = "to be or not to be"
-    tokens = np.array([[sorted(set(text)).index(letter) for letter in text]])
-    model = nn.zoo.GPT(vocab_size=8, block_size=len(text), n_layer=1, n_head=2, n_embd=16)
+    """A GPT of one block learns to say six letters again, for which it has to look back at them."""
+    rng, length, letters = np.random.default_rng(0), 6, "abcdefgh"
+    model = nn.zoo.GPT(len(letters), 2 * length, n_layer=1, n_head=2, n_embd=32)
+    optimizer = nn.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(60):
+        tokens = np.tile(rng.integers(len(letters), size=(32, length)), 2)
+        logits = model(tokens[:, :-1])[:, length - 1 :]
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(
+            logits.reshape(-1, len(letters)), tokens[:, length:].ravel()
+        ).backward(retain_graph=False)
+        optimizer.step()
     weights = next(
         node
-        for node in tg.topological_order(model(tokens))
+        for node in tg.topological_order(model(tokens[:1]))
         if node.op is not None and node.op.name == "softmax"
     )
-    return viz.plots.attention_maps(weights.data, list(text))
+    return viz.plots.attention_maps(weights.data, [letters[token] for token in tokens[0]])

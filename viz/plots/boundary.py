@@ -86,7 +86,11 @@ def decision_boundary(
     axes.set_xlabel("x₁", color=look().muted)
     axes.set_ylabel("x₂", color=look().muted)
     legend = axes.legend(
-        title="class", labelcolor=look().ink, framealpha=0.9, edgecolor=look().grid
+        title="class",
+        labelcolor=look().ink,
+        facecolor=look().paper,
+        framealpha=0.9,
+        edgecolor=look().grid,
     )
     legend.get_title().set_color(look().ink)
     return axes

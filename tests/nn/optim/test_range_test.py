@@ -129,3 +129,14 @@ def test_a_loss_that_never_falls_suggests_nothing():
     found = optim.RangeTest([0.1, 1.0], [1.0, 2.0])
     assert found.suggestion is None
     assert optim.RangeTest([0.1], [1.0]).suggestion is None
+
+
+def test_a_loss_that_falls_back_after_it_rose_does_not_move_the_suggestion():
+    lrs = [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0]
+    assert optim.RangeTest(lrs, [2.3, 2.25, 1.8, 1.6, 9.0, 3.0]).suggestion == 1e-2
+
+
+def test_the_first_losses_which_are_of_few_batches_do_not_make_the_suggestion():
+    lrs = np.geomspace(1e-7, 1.0, 71)
+    losses = [2.9, *[2.5] * 50, *np.linspace(2.45, 1.5, 20)]
+    assert optim.RangeTest(list(lrs), losses).suggestion >= lrs[50]

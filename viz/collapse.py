@@ -1,22 +1,17 @@
-"""Large graphs on one screen: modules drawn as one box each, and repeated ones drawn once.
+"""Large graphs on one screen: modules drawn as one box each.
 
-Both are functions from a Picture to a Picture. No gradient path is lost: if one box could be
-reached from another before, the boxes that stand for them can afterwards.
+No gradient path is lost: if one box could be reached from another before, the boxes that stand for
+them can afterwards.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 from viz.graph import CONSTANTS, Arrow, Box, Picture, groups_of, number, repeated
-
-# Fewer modules in a row than this are drawn one by one.
-FEWEST = 3
 
 
 def depth_of(path: str) -> int:
@@ -74,22 +69,6 @@ def readable_depth(picture: Picture, most: int) -> int | None:
     return 0
 
 
-def folded(picture: Picture) -> Picture:
-    """Draw modules that repeat in a row once.
-
-    Those are modules next to each other in one module, their names numbers in sequence, with the
-    same ops on the same shapes inside, of which each feeds the next and no other, by one result.
-    The first stands for all; a gradient in it is that of the one where it is largest.
-    """
-    for parent in sorted({"", *picture.groups}, key=depth_of, reverse=True):
-        opened = _with_inputs_outside(picture, parent)
-        if runs := _runs(opened, parent):
-            picture = opened
-        for run in runs:
-            picture = _fold(picture, run)
-    return picture
-
-
 def _outermost_closed(group: str, depth: int) -> str | None:
     if depth_of(group) <= depth:
         return None
@@ -142,144 +121,3 @@ def _joined(arrows: Iterable[Arrow]) -> tuple[Arrow, ...]:
         else:
             joined += some
     return tuple(joined)
-
-
-def _numbered(picture: Picture, parent: str) -> list[str]:
-    """The modules of a parent whose names are numbers, in order."""
-    prefix = f"{parent}." if parent else ""
-    children = [
-        path for path in picture.groups
-        if path.startswith(prefix) and re.fullmatch(r"\d+", path[len(prefix):])
-    ]  # fmt: skip
-    return sorted(children, key=lambda path: int(path[len(prefix) :]))
-
-
-def _with_inputs_outside(picture: Picture, parent: str) -> Picture:
-    """Move a leaf that a module is called with, as the next one is with its result, out of it.
-
-    A leaf is drawn in the module that uses it; there such a leaf would tell the first from others.
-    """
-    kind = {box.name: box.kind for box in picture.boxes}
-    tails: dict[str, list[str]] = defaultdict(list)
-    for arrow in picture.arrows:
-        tails[arrow.head].append(arrow.tail)
-    moved: set[str] = set()
-    for first, second in pairwise(_numbered(picture, parent)):
-        inside = [_inside(picture, path) for path in (first, second)]
-        names = {box.name for box in inside[0]}
-        results = [[box for box in boxes if box.kind == "result"] for boxes in inside]
-        if [box.op for box in results[0]] == [box.op for box in results[1]]:
-            moved |= {
-                x
-                for y0, y1 in zip(*results, strict=True)
-                for x, other in zip(tails[y0.name], tails[y1.name], strict=False)
-                if x in names and kind[x] in ("leaf", "parameter") and other in names
-            }
-    boxes = [replace(box, group=parent) if box.name in moved else box for box in picture.boxes]
-    return replace(picture, boxes=tuple(boxes), groups=groups_of(boxes))
-
-
-def _runs(picture: Picture, parent: str) -> list[list[str]]:
-    """The modules of a parent that repeat in a row, such as ["layers.0", "layers.1", ...]."""
-    children = _numbered(picture, parent)
-    prefix = f"{parent}." if parent else ""
-    if len(children) < FEWEST:
-        return []
-    contents = {path: _inside(picture, path) for path in children}
-    signs = {path: _signature(picture, path, boxes) for path, boxes in contents.items()}
-    owner = {box.name: path for path, boxes in contents.items() for box in boxes}
-    place = {box.name: i for boxes in contents.values() for i, box in enumerate(boxes)}
-    feeds: dict[str, set[str]] = defaultdict(set)
-    exits: dict[str, set[int]] = defaultdict(set)
-    for arrow in picture.arrows:
-        source, target = owner.get(arrow.tail), owner.get(arrow.head, "")
-        if source is not None and source != target:
-            feeds[source].add(target)
-            exits[source].add(place[arrow.tail])
-    runs: list[list[str]] = []
-    for path in children:
-        last = runs[-1][-1] if runs else None
-        if (
-            last is not None
-            and signs[last] == signs[path]
-            and int(last[len(prefix) :]) + 1 == int(path[len(prefix) :])
-            and feeds[last] == {path}
-            and len(exits[last] | exits[path]) == 1
-        ):
-            runs[-1].append(path)
-        else:
-            runs.append([path])
-    return [run for run in runs if len(run) >= FEWEST]
-
-
-def _inside(picture: Picture, path: str) -> list[Box]:
-    return [box for box in picture.boxes if box.group == path or box.group.startswith(f"{path}.")]
-
-
-def _signature(picture: Picture, path: str, boxes: Sequence[Box]) -> object:
-    """What has to agree for one module to stand for another: ops, shapes, and how they connect."""
-    place = {box.name: i for i, box in enumerate(boxes)}
-    what = [
-        (box.kind, box.op, box.group[len(path) :], box.entries,
-         [row for row in box.rows if row[0] not in ("data", "‖data‖", "grad", "‖grad‖")])
-        for box in boxes
-    ]  # fmt: skip
-    arrows = [
-        (place[arrow.tail], place[arrow.head])
-        for arrow in picture.arrows
-        if arrow.tail in place and arrow.head in place
-    ]
-    repeats = {
-        key[len(path) :]: n for key, n in picture.repeats.items() if key.startswith(f"{path}.")
-    }
-    return what, arrows, repeats
-
-
-def _fold(picture: Picture, run: Sequence[str]) -> Picture:
-    contents = [_inside(picture, path) for path in run]
-    first = contents[0]
-    stands_for = {box.name: first[i].name for boxes in contents[1:] for i, box in enumerate(boxes)}
-    alike = {box.name: [boxes[i] for boxes in contents] for i, box in enumerate(first)}
-    boxes = [
-        _summarised(box, alike[box.name]) if box.name in alike else box
-        for box in picture.boxes
-        if box.name not in stands_for
-    ]
-    inside = alike.keys() | stands_for.keys()
-    constants = {box.name for box in picture.boxes if box.kind in CONSTANTS}
-    known = {(arrow.tail, arrow.head) for arrow in picture.arrows}
-    arrows = []
-    for arrow in picture.arrows:
-        ends = stands_for.get(arrow.tail, arrow.tail), stands_for.get(arrow.head, arrow.head)
-        if ends == (arrow.tail, arrow.head):
-            arrows.append(arrow)
-        elif arrow.tail in inside and arrow.head in inside:
-            continue  # inside one of them, or from one to the next
-        elif arrow.tail not in constants and ends not in known:  # the first has its own constants
-            known.add(ends)
-            arrows.append(Arrow(*ends, None))
-    used = {name for arrow in arrows for name in (arrow.tail, arrow.head)}
-    boxes = [box for box in boxes if box.kind not in CONSTANTS or box.name in used]
-    groups = groups_of(boxes)
-    repeats = {path: n for path, n in picture.repeats.items() if path in groups}
-    return replace(
-        picture,
-        boxes=tuple(boxes),
-        arrows=tuple(arrows),
-        groups=groups,
-        repeats={**repeats, run[0]: len(run)},
-    )
-
-
-def _summarised(box: Box, alike: Sequence[Box]) -> Box:
-    """A box that stands for several: the range of their gradients, and the largest as its own."""
-    gradients = [each.gradient for each in alike if each.gradient is not None]
-    if not gradients:
-        return box
-    low, high = min(gradients, key=abs), max(gradients, key=abs)
-    rows = [
-        (caption, f"{number(low)} … {number(high)}" if caption in ("grad", "‖grad‖") else text)
-        for caption, text in box.rows
-        if caption not in ("data", "‖data‖")
-    ]
-    return replace(box, rows=tuple(rows), gradient=high)

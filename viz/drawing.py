@@ -10,8 +10,9 @@ from typing import Any
 
 from tinygrad_edu import Failure, Node, OperandError, UnknownNameError
 from tinygrad_edu.files import write
-from viz.collapse import collapse, folded, readable_depth
+from viz.collapse import collapse, readable_depth
 from viz.dot import Direction, LayoutError, lay_out, to_dot
+from viz.folding import folded
 from viz.graph import CONSTANTS, Picture, survey
 from viz.scale import ThemeName, theme_named
 from viz.selection import leading_to_parameters, neighbourhood, without_constants

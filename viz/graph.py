@@ -44,6 +44,7 @@ class Box:
             gradient arrives.
         group: the module path it is drawn in, such as ``"features.0"``.
         entries: how many numbers it holds.
+        least: of a box that stands for several, the smallest gradient; ``gradient`` is the largest.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Box:
     gradient: float | None
     group: str
     entries: int = 0
+    least: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,7 @@ def survey(
                 tail = drawn_as[x]
             else:
                 tail = f"n{len(boxes)}"
-                boxes.append(_constant_box(tail, x, node.scope))
+                boxes.append(_constant_box(tail, x, node))
             uses.append((i, tail))
         return uses
 
@@ -307,11 +307,16 @@ def _box(name: str, label: str, node: Node, leaf_scope: str, found: dict[Node, A
     return Box(name, kind, label, _op(node), tuple(rows), gradient, group, np.size(node.data))
 
 
-def _constant_box(name: str, x: Any, scope: str) -> Box:
-    """A number is drawn next to what uses it, an array among the data."""
+def _constant_box(name: str, x: Any, user: Node | Failure) -> Box:
+    """A number is drawn next to what uses it, and an array, such as a mask, that meets a result.
+
+    An array that meets parameters alone is what a module was called with, and drawn outside.
+    """
     if np.ndim(x) == 0:
-        return Box(name, "number", "", "", (("", number(x)),), None, scope)
-    return Box(name, "array", "", "", tuple(_array_rows(np.asarray(x))), None, "")
+        return Box(name, "number", "", "", (("", number(x)),), None, user.scope)
+    meets_result = any(isinstance(other, Node) and other.op is not None for other in user.inputs)
+    group = user.scope if meets_result else ""
+    return Box(name, "array", "", "", tuple(_array_rows(np.asarray(x))), None, group)
 
 
 def _failure_box(name: str, failure: Failure) -> Box:

@@ -122,10 +122,12 @@ def test_each_use_of_a_constant_is_a_box_of_its_own():
     assert [box.rows for box in boxes if box.kind == "number"] == [(("", "2"),)] * 2
 
 
-def test_arrays_are_data_outside_of_every_module():
+def test_an_array_is_outside_of_the_module_it_is_given_to_and_inside_where_it_meets_a_result():
     weight = Tensor([1.0, 2.0], requires_grad=True)
-    boxes = within("layer", lambda: picture((weight * np.array([3.0, 4.0])).sum())).boxes
-    assert [(box.kind, box.group) for box in boxes[:2]] == [("parameter", "layer"), ("array", "")]
+    x, mask = np.array([3.0, 4.0]), np.array([1.0, 0.0])
+    boxes = within("layer", lambda: picture(((weight * x) * mask).sum())).boxes
+    groups = [(box.kind, box.group) for box in boxes if box.kind != "result"]
+    assert groups == [("parameter", "layer"), ("array", ""), ("array", "layer")]
 
 
 def test_groups_nest_by_module_path_and_leaves_go_where_they_are_used():

@@ -1,8 +1,9 @@
 """Pictures of computation graphs with their gradients, plots of training, and reports.
 
-``draw`` draws a graph, ``plots`` has learning curves, decision boundaries and more, ``show_batch``
-shows the images of a batch, ``report`` writes a page of them all. Everything that is drawn of a
-graph is read from the graph itself.
+``draw`` draws a graph, ``draw_neurons`` a network of Values, ``page`` makes a page to step through
+one. ``recorder`` sees what training does inside a model. ``plots`` has learning curves, decision
+boundaries and more, ``show_batch`` the images of a batch, ``text`` what a terminal can show, and
+``report`` writes a page of them all. Everything that is drawn of a graph is read from the graph.
 """
 
 from tinygrad_edu import MissingFolderError

@@ -399,8 +399,8 @@ def size(gradient: Any) -> float | None:
 
 
 def _op(node: Node) -> str:
-    """An op's symbol; on Tensors followed by its name, where the symbol is not the name."""
+    """An op's symbol; on Tensors followed by its name, unless that has the symbol in it."""
     if node.op is None:
         return ""
     name, symbol = node.op.name, node.op.symbol
-    return symbol if isinstance(node, Value) or symbol == name else f"{symbol} {name}"
+    return symbol if isinstance(node, Value) or symbol in name else f"{symbol} {name}"

@@ -41,6 +41,7 @@ MOST_OPEN = 60
 MOST_LIVE = 2000
 
 LINE_HEIGHT, LETTER_WIDTH, LONGEST = 15.0, 6.6, 26
+BOLD = 1.1  # how much wider bold letters are
 
 
 def content(
@@ -372,14 +373,15 @@ def _inside(inside: Inside) -> Content:
 def _box_size(box: Content) -> Size:
     if box["kind"] == "number":
         return (14 + LETTER_WIDTH * len(box["name"]), 20.0)
-    texts = [box["label"] + " = " + box["op"] if box["label"] and box["op"] else box["name"]]
-    texts += [f"{caption}  {text}" for caption, text in box["rows"][:2]]
-    letters = max(12, *(min(len(text), LONGEST) for text in texts))
+    title = f"{box['name']} = {box['op']}" if box["op"] else box["label"] or box["kind"]
+    lengths = [BOLD * min(len(title), LONGEST)]
+    lengths += [min(len(f"{caption}  {text}"), LONGEST) for caption, text in box["rows"][:2]]
+    letters = max(12, *lengths)
     return (18 + LETTER_WIDTH * letters, 10 + 3 * LINE_HEIGHT)
 
 
 def _module_size(module: Content) -> Size:
-    letters = max(13, min(len(module["name"]), LONGEST) + 2)
+    letters = max(13, BOLD * min(len(module["name"]), LONGEST) + 2)
     return (24 + LETTER_WIDTH * letters, 10 + 3 * LINE_HEIGHT)
 
 

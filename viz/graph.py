@@ -399,8 +399,10 @@ def size(gradient: Any) -> float | None:
 
 
 def _op(node: Node) -> str:
-    """An op's symbol; on Tensors followed by its name, unless that has the symbol in it."""
+    """An op's symbol; on Tensors followed by its name, or the name alone if it has that in it."""
     if node.op is None:
         return ""
     name, symbol = node.op.name, node.op.symbol
-    return symbol if isinstance(node, Value) or symbol in name else f"{symbol} {name}"
+    if isinstance(node, Value):
+        return symbol
+    return name if symbol in name else f"{symbol} {name}"

@@ -1,0 +1,91 @@
+"""The process of one contender: it imports one library, and times what it is told to.
+
+It reads a request per line and answers with a line, both in JSON: ``prepare`` a workload, ``time``
+it, or measure the ``memory`` of its first steps.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tests.benchmarks.contenders import Task
+from tests.benchmarks.workloads import WORKLOADS
+
+# How often a step runs before it is timed: caches fill, and what compiles has compiled.
+WARM = 3
+
+
+class Contender:
+    """What answers requests."""
+
+    def __init__(self, library: ModuleType) -> None:
+        self.library = library
+        self.task: Task | None = None
+
+    def prepare(self, workload: str, path: str) -> dict[str, Any]:
+        """Make a workload's task; leave the losses and gradients of its first step in a file."""
+        found = next(each for each in WORKLOADS if each.name == workload)
+        self.task = getattr(self.library, found.task)(found.data())
+        np.savez(path, **{name: np.asarray(x) for name, x in self.task.outputs().items()})
+        for _ in range(WARM):
+            self.task.step()
+        return {}
+
+    def time(self, seconds: float) -> dict[str, Any]:
+        """The mean time of a step, over about so many seconds, at least one step."""
+        assert self.task is not None
+        step, now = self.task.step, time.perf_counter
+        start = now()
+        step()
+        once = now() - start
+        count = max(1, round(seconds / max(once, 1e-7)))
+        start = now()
+        for _ in range(count):
+            step()
+        return {"seconds": (now() - start) / count}
+
+    def memory(self, workload: str) -> dict[str, Any]:
+        """By how much the first five steps raise the memory of this process, in bytes."""
+        found = next(each for each in WORKLOADS if each.name == workload)
+        task = getattr(self.library, found.task)(found.data())
+        before = _forget_peak()
+        for _ in range(5):
+            task.step()
+        return {"bytes": _peak() - before}
+
+
+def _forget_peak() -> int:
+    """Have the kernel measure the peak anew; returns what is in use now."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _peak()
+
+
+def _peak() -> int:
+    status = Path("/proc/self/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def main() -> None:
+    """Answer until there are no more requests. What a library prints goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    contender = Contender(importlib.import_module(f"tests.benchmarks.contenders.{sys.argv[1]}"))
+    print("{}", file=answers, flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        answer = getattr(contender, request.pop("do"))(**request)
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

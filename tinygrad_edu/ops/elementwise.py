@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygrad_edu.errors import OperandError
 from tinygrad_edu.graph import Node
+from tinygrad_edu.ops import error_function
 from tinygrad_edu.ops.declare import NUMPY_FUNCTIONS, Op, composite, elementwise
 
 
@@ -233,19 +234,11 @@ hypot: Op = elementwise(
     lambda g, y, a, b: g * (b / (y + (y == 0))),
     doc="√(a² + b²), without overflow, broadcasting. At the origin the gradient is 0.",
 )
-_erf_of_objects = np.frompyfunc(math.erf, 1, 1)
-
-
-def _erf(x: Any) -> Any:
-    # NumPy has no erf. Python's is exact to the last bit or two, and the loop is in C.
-    return np.asarray(_erf_of_objects(x), dtype=np.result_type(x, 0.0))
-
-
 erf: Op = elementwise(
     "erf",
     "erf",
     math.erf,
-    _erf,
+    error_function.erf,
     # Beyond 30 it is 0 to the last digit, and the square of x may overflow float16.
     lambda g, y, x: g * (2 / math.sqrt(math.pi)) * exp(-square(minimum(abs(x), 30))),
     doc="The error function, 2/√π ∫₀ˣ exp(-t²) dt.",

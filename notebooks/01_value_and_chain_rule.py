@@ -138,7 +138,7 @@ viz.draw(L, formulas=True)
 # %% [markdown]
 # ## Step through it
 #
-# Below is the same computation, one step at a time: press play, or use the arrow keys. Each
+# Below is another computation, one step at a time: press play, or use the arrow keys. Each
 # backward step shows the rule with the numbers put in. Drag a leaf and everything is computed anew.
 # `source_lines()` is why a click on a node can show you the line of code that made it.
 
@@ -146,8 +146,9 @@ viz.draw(L, formulas=True)
 with source_lines():
     s = p * q
     t = s + r
-    M = t.tanh() * p  # p is used a second time
-s.label, t.label, M.label = "s", "t", "M"
+    h = t.tanh()
+    M = h * p  # p is used a second time
+s.label, t.label, h.label, M.label = "s", "t", "h", "M"
 
 viz.page(M, title="M = tanh(p q + r) · p")
 
@@ -211,12 +212,8 @@ for n in depths:
 
 assert paths == [2**n for n in depths]
 assert visits == [n + 1 for n in depths]
-viz.plots.overlaid_curves(
-    {
-        "paths from x to y": [{"number": each} for each in paths],
-        "nodes that backward visits": [{"number": each} for each in visits],
-    },
-    "number",
+viz.plots.lines(
+    {"paths from x to y": paths, "nodes that backward visits": visits}, "doublings", "how many"
 )
 
 # %% [markdown]
@@ -245,7 +242,7 @@ assert len(str(2**1000)) == 302
 # down in plain Python: for each result, what it was made from and the local derivatives.
 
 # %%
-x = Value(2.0, label="x")
+x = Value(3.0, label="x")
 a = x**2
 b = 3 * a
 c = b + 1
@@ -272,18 +269,18 @@ def backward_in(order):
     return grad
 
 
-# L = x² (3x² + 1) = 3x⁴ + x², so dL/dx = 12x³ + 2x = 100 at x = 2.
+# L = x² (3x² + 1) = 3x⁴ + x², so dL/dx = 12x³ + 2x = 330 at x = 3.
 right = backward_in("Lcba")
 wrong = backward_in("Lacb")
-assert right["x"] == 12 * 2**3 + 2 * 2 == 100
-assert wrong["x"] == 52
+assert right["x"] == 12 * 3**3 + 2 * 3 == 330
+assert wrong["x"] == 168
 print("L, c, b, a:", right)
 print("L, a, c, b:", wrong)
 
 # %% [markdown]
 # In the second order $a$ came too early: it had heard from $L$ but not yet from $b$. It passed
-# 13 · 4 = 52 on to $x$. The 12 that arrived from $b$ afterwards stayed in $a$: look, `a` is right
-# (25) and `x` is not. A traversal that simply follows the arrows back, nearest first, makes
+# 28 · 6 = 168 on to $x$. The 27 that arrived from $b$ afterwards stayed in $a$: look, `a` is right
+# (55) and `x` is not. A traversal that simply follows the arrows back, nearest first, makes
 # precisely this mistake, for $a$ is a neighbour of $L$:
 
 
@@ -300,7 +297,7 @@ def nearest_first(start):
 
 
 assert nearest_first("L") == ["L", "a", "c", "b"]
-assert wrong["a"] == right["a"] == 25
+assert wrong["a"] == right["a"] == 55
 
 # %% [markdown]
 # Try all 24 orders. Those that give the right gradients are those that respect the rule, and
@@ -391,7 +388,7 @@ assert isclose(one_by_one.grad, at_once.grad)
 def descend(forgets, steps=40):
     x, seen = Value(0.0), []
     for _ in range(steps):
-        seen.append({"x": x.data})
+        seen.append(x.data)
         if not forgets:
             x.zero_grad()
         ((x - 3) ** 2).backward()
@@ -400,11 +397,10 @@ def descend(forgets, steps=40):
 
 
 runs = {"with zero_grad": descend(forgets=False), "without": descend(forgets=True)}
-last = {name: [row["x"] for row in run[-15:]] for name, run in runs.items()}
-assert all(abs(x - 3) < 0.02 for x in last["with zero_grad"])
-assert max(last["without"]) > 5.5
-assert min(last["without"]) < 0.5
-viz.plots.overlaid_curves(runs, "x")
+assert all(abs(x - 3) < 0.02 for x in runs["with zero_grad"][-15:])
+assert max(runs["without"][-15:]) > 5.5
+assert min(runs["without"][-15:]) < 0.5
+viz.plots.lines(runs, "step", "x")
 
 # %% [markdown]
 # ## Exercises

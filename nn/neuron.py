@@ -324,7 +324,7 @@ def _row(path: str, neuron: Neuron) -> NeuronRow:
     z, a = neuron.z, neuron.activation
     if z is None or a is None:
         raise tg.GradientError(
-            f"{path or 'this neuron'} has no z and no gradients yet: call the model, and backward on"
-            " its loss"
+            f"{path or 'this neuron'} has no z and no gradients yet: call the model, and"
+            " backward on its loss"
         )
     return NeuronRow(path, neuron.activation_name, z.data, a.data, z.grad, a.grad)

@@ -64,7 +64,7 @@ assert math.isclose(a.data, math.tanh(1.2))
 target = 0.5
 L = (a - target) ** 2
 L.label = "L"
-viz.draw(L)
+viz.draw(L, direction="TB")
 
 # %% [markdown]
 # And here is the same neuron as textbooks draw it. In the circle stands $a$, below it
@@ -161,6 +161,7 @@ loss_with_zero = (neuron(with_zero) - target) ** 2
 gradients = tg.gradients(loss_with_zero)
 assert gradients[neuron.weights[1]] == 0
 assert gradients[neuron.weights[0]] != 0
+assert math.isclose(gradients[with_zero[1]], gradients[neuron.z] * neuron.weights[1].data)
 viz.draw_neurons(neuron, loss_with_zero)
 
 # %% [markdown]
@@ -244,12 +245,13 @@ for name in NAMES:
         assert math.isclose(each.weights[1].grad, -2 * each.z.grad)
         rows[name, z] = each
 
-print("            " + "".join(f"z = {z:+.1f}             " for z in biases))
-print("            " + "       a    ∂L/∂w₁     " * len(biases))
+print(" " * 10 + "".join(f"{f'z = {z:+.1f}':>22}" for z in biases))
+print("activation" + f"{'a':>11}{'∂L/∂w₁':>11}" * len(biases))
 for name in NAMES:
-    cells = [f"{e.activation.data:8.4f}  {e.weights[1].grad:8.4f}" for e in
-             (rows[name, z] for z in biases)]  # fmt: skip
-    print(f"{name:10}  " + "     ".join(cells))
+    seen = [rows[name, z] for z in biases]
+    # Adding 0.0 makes 0.0 of -0.0.
+    cells = [f"{n.activation.data:11.3g}{n.weights[1].grad + 0.0:11.3g}" for n in seen]
+    print(f"{name:10}" + "".join(cells))
 
 # %% [markdown]
 # Read the last two columns. At $z = -8$ the sigmoid and the tanh are *saturated*: almost flat, so
@@ -266,18 +268,19 @@ assert math.isclose(rows["leaky_relu", -8.0].weights[1].grad, -2 * 0.01)
 # %% [markdown]
 # ## Dead, in a picture
 #
-# Three relu neurons, and an output that adds them up. The bias of one has been pushed far down. Its
+# Five relu neurons, and an output that adds them up. The bias of one has been pushed far down. Its
 # circle and the ends of its lines say so: no weight on a line into it or out of it can learn.
 
 # %%
-mlp = nn.MLP(2, [3, 1], "relu", rng=np.random.default_rng(3))
-mlp.layers[0].neurons[1].bias.data = -20.0
+mlp = nn.MLP(2, [5, 1], "relu", rng=np.random.default_rng(13))
+*alive, dead = mlp.layers[0].neurons
+dead.bias.data = -20.0
 loss = (mlp([Value(0.8, label="x0"), Value(-1.2, label="x1")]) - 1) ** 2
 
-dead = mlp.layers[0].neurons[1]
 gradients = tg.gradients(loss)
 assert all(gradients[w] == 0 for w in (*dead.weights, dead.bias))
-assert gradients[mlp.layers[1].neurons[0].weights[1]] == 0
+assert gradients[mlp.layers[1].neurons[0].weights[-1]] == 0
+assert all(gradients[w] != 0 for each in alive for w in each.weights)
 viz.draw_neurons(mlp, loss)
 
 # %% [markdown]
@@ -304,8 +307,8 @@ assert math.isclose(middle.activation.grad, arriving)
 assert math.isclose(middle.z.grad, (1 - middle.activation.data**2) * arriving)
 
 # %% [markdown]
-# With slopes of at most 1/4, sigmoids shrink the gradient at every layer. Give five networks the
-# same weights, and different activations:
+# A sigmoid's slope is at most 1/4, so unless the weights are large, sigmoids shrink the gradient in
+# every layer. Give five networks the same weights, and different activations:
 
 # %%
 largest = {}
@@ -323,8 +326,8 @@ assert first_to_last["tanh"] > 10 * first_to_last["sigmoid"]
 viz.plots.lines(largest, "layer", "largest |∂L/∂z| in the layer")
 
 # %% [markdown]
-# The table shows the same for the sigmoids, neuron by neuron: the bars, on a log scale, grow from
-# layer to layer. The first layers, which see the data, learn the least.
+# The table shows the same for the sigmoids, neuron by neuron: by and large the bars, on a log
+# scale, grow from layer to layer. The first layers, which see the data, learn the least.
 
 # %%
 viz.text.neuron_table(sigmoids)

@@ -157,7 +157,7 @@ viz.draw(loss, direction="TB")
 # activations, with the same weights, in float64.
 
 # %%
-mlp = nn.MLP(2, [4, 4, 1], "tanh", rng=np.random.default_rng(0))
+mlp = nn.MLP(2, [5, 5, 1], "tanh", rng=np.random.default_rng(0))
 model = mlp.to_tensor()
 model
 
@@ -204,12 +204,14 @@ sample = [Value(0.9, label="x0"), Value(-1.1, label="x1")]
 viz.draw_neurons(mlp, (mlp(sample) - 1) ** 2)
 
 # %% [markdown]
-# And it goes the other way: `MLP.from_tensor` turns trained Tensors into neurons to look at.
+# And it goes the other way: `MLP.from_tensor` turns Linear layers into neurons to look at. In the
+# graph of Tensors a module is one box, if you ask for `depth=0`; its gradient is that of its
+# parameters.
 
 # %%
 again = nn.MLP.from_tensor(model)
 assert again(points[0].tolist()).data == mlp(points[0].tolist()).data
-viz.draw(loss_of_tensors(model, points, labels), direction="TB")
+viz.draw(loss_of_tensors(model, points, labels), depth=0, direction="TB")
 
 # %% [markdown]
 # ## What it costs
@@ -219,12 +221,12 @@ viz.draw(loss_of_tensors(model, points, labels), direction="TB")
 
 
 # %%
-def seconds(compute, rounds=3):
-    """The fastest of a few rounds of forward and backward: the others were disturbed."""
+def seconds(loss, *arguments):
+    """The fastest of three rounds of forward and backward: the others were disturbed."""
     times = []
-    for _ in range(rounds):
+    for _ in range(3):
         start = time.perf_counter()
-        compute().backward(retain_graph=False)
+        loss(*arguments).backward(retain_graph=False)
         times.append(time.perf_counter() - start)
     return min(times)
 
@@ -235,11 +237,11 @@ took = {"Values": {}, "Tensors": {}}
 for width in (2, 4, 8, 16, 32, 64):
     small = nn.MLP(2, [width, width, 1], "tanh", rng=rng)
     same = small.to_tensor()
-    took["Values"][width] = seconds(lambda: loss_of_values(small, X, y))  # noqa: B023
-    took["Tensors"][width] = seconds(lambda: loss_of_tensors(same, X, y))  # noqa: B023
+    took["Values"][width] = seconds(loss_of_values, small, X, y)
+    took["Tensors"][width] = seconds(loss_of_tensors, same, X, y)
 for width in (128, 256, 512, 1024):
     same = nn.zoo.feedforward([2, width, width, 1], "tanh").to(np.float64)
-    took["Tensors"][width] = seconds(lambda: loss_of_tensors(same, X, y))  # noqa: B023
+    took["Tensors"][width] = seconds(loss_of_tensors, same, X, y)
 
 figure, axes = plt.subplots(figsize=(7, 4))
 for (name, times), marker in zip(took.items(), "os", strict=True):
@@ -311,7 +313,8 @@ assert sum(p.data.size for p in own.parameters()) == (2 * 4 + 4) + (4 + 1) + 1
 # In a drawing, boxes stand in the module that made them:
 
 # %%
-viz.draw(nn.functional.mse_loss(own(points), labels[:, None].astype(np.float32)), direction="TB")
+x, y = points.astype(np.float32), labels.astype(np.float32)  # the layers' dtype, by default
+viz.draw(loss_of_tensors(own, x, y), constants=False, direction="TB")
 
 # %% [markdown]
 # ## What an optimizer does with the parameters
@@ -350,7 +353,7 @@ assert np.isclose((before.item() - after.item()) / tiny, predicted, rtol=1e-3)
 # trains neurons and matrices; started from the same weights, they stay together.
 
 # %%
-mlp = nn.MLP(2, [4, 4, 1], "tanh", rng=np.random.default_rng(0))
+mlp = nn.MLP(2, [5, 5, 1], "tanh", rng=np.random.default_rng(0))
 model = mlp.to_tensor()
 curves = {"Values": [], "Tensors": []}
 runs = {"Values": (mlp, loss_of_values), "Tensors": (model, loss_of_tensors)}

@@ -255,12 +255,13 @@ for name in NAMES:
 
 # %% [markdown]
 # Read the last two columns. At $z = -8$ the sigmoid and the tanh are *saturated*: almost flat, so
-# almost nothing comes back, though the neuron may be entirely wrong. The relu passes nothing at all
-# for any $z < 0$: if that is so for every sample, the unit is *dead*. The leaky relu always passes
-# one hundredth.
+# almost nothing comes back, though the neuron may be entirely wrong. Gelu and softplus are flat on
+# that side, too. The relu passes nothing at all for any $z < 0$: if that is so for every sample,
+# the unit is *dead*. The leaky relu always passes one hundredth.
 
 # %%
-assert abs(rows["sigmoid", -8.0].weights[1].grad) < 1e-3
+for name in ("sigmoid", "gelu", "softplus"):
+    assert abs(rows[name, -8.0].weights[1].grad) < 1e-3
 assert abs(rows["tanh", -8.0].weights[1].grad) < 1e-5
 assert rows["relu", -1.2].weights[1].grad == rows["relu", -8.0].weights[1].grad == 0
 assert math.isclose(rows["leaky_relu", -8.0].weights[1].grad, -2 * 0.01)
@@ -268,8 +269,10 @@ assert math.isclose(rows["leaky_relu", -8.0].weights[1].grad, -2 * 0.01)
 # %% [markdown]
 # ## Dead, in a picture
 #
-# Five relu neurons, and an output that adds them up. The bias of one has been pushed far down. Its
-# circle and the ends of its lines say so: no weight on a line into it or out of it can learn.
+# Five relu neurons, and an output that adds them up. The bias of the last has been pushed far down.
+# The small rings at the ends of its lines say what follows: no weight on a line into it or out of
+# it can learn. Its circle has a colour all the same, for that is $\partial L/\partial a$: the loss
+# does ask for another $a$, but $\varphi'(z) = 0$ lets nothing of it through to $z$.
 
 # %%
 mlp = nn.MLP(2, [5, 1], "relu", rng=np.random.default_rng(13))
@@ -280,6 +283,8 @@ loss = (mlp([Value(0.8, label="x0"), Value(-1.2, label="x1")]) - 1) ** 2
 gradients = tg.gradients(loss)
 assert all(gradients[w] == 0 for w in (*dead.weights, dead.bias))
 assert gradients[mlp.layers[1].neurons[0].weights[-1]] == 0
+assert gradients[dead.activation] != 0
+assert gradients[dead.z] == 0
 assert all(gradients[w] != 0 for each in alive for w in each.weights)
 viz.draw_neurons(mlp, loss)
 

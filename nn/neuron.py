@@ -31,7 +31,28 @@ from tinygrad_edu import Value
 from tinygrad_edu.graph import mode
 
 
-class Neuron(Module):
+class OfNeurons(Module):
+    """What is made of neurons: a network, a layer, or one neuron by itself."""
+
+    def table(self) -> NeuronTable:
+        """Every neuron's z, activation and gradients, of the last call and backward pass.
+
+        Raises:
+            GradientError: the model has not been called yet.
+
+        >>> import nn, numpy as np
+        >>> model = nn.MLP(1, [1], output_activation="tanh", rng=np.random.default_rng(0))
+        >>> model([0.0]).backward()
+        >>> model.table()
+        neuron              activation         z         a     ∂L/∂z     ∂L/∂a
+        ──────────────────────────────────────────────────────────────────────
+        layers.0.neurons.0  tanh        +0.00000  +0.00000  +1.00000  +1.00000
+        """
+        neurons = [(path, m) for path, m in self.named_modules() if isinstance(m, Neuron)]
+        return NeuronTable(_row(path, neuron) for path, neuron in neurons)
+
+
+class Neuron(OfNeurons):
     """activation(z), with z = w·x + b.
 
     Args:
@@ -102,7 +123,7 @@ class Neuron(Module):
         return f"Neuron({self._extra_repr()}): {len(self._parameters)}"
 
 
-class Layer(Module):
+class Layer(OfNeurons):
     """Neurons side by side, all with the same inputs.
 
     Args:
@@ -156,17 +177,20 @@ class NeuronRow(NamedTuple):
 
 
 class NeuronTable(tuple[NeuronRow, ...]):
-    """The rows of ``MLP.table``; printing it shows the table."""
+    """The rows of a model's ``table``; printing it shows the table."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
         header = ("neuron", "activation", "z", "a", "∂L/∂z", "∂L/∂a")
-        rows = [(path, name, *(f"{x:+.5f}" for x in numbers)) for path, name, *numbers in self]
+        rows = [
+            (path or "(model)", name, *(f"{x:+.5f}" for x in numbers))
+            for path, name, *numbers in self
+        ]
         return table(header, rows, words=2)
 
 
-class MLP(Module):
+class MLP(OfNeurons):
     """Layers of neurons in a row: a multilayer perceptron, one number at a time.
 
     Args:
@@ -222,23 +246,6 @@ class MLP(Module):
             outputs = [outputs] if isinstance(outputs, Value) else outputs
             outputs = outputs if self.dropout is None else self.dropout(outputs)
         return last(outputs)
-
-    def table(self) -> NeuronTable:
-        """Every neuron's z, activation and gradients, of the last call and backward pass.
-
-        Raises:
-            GradientError: the model has not been called yet.
-
-        >>> import nn, numpy as np
-        >>> model = nn.MLP(1, [1], output_activation="tanh", rng=np.random.default_rng(0))
-        >>> model([0.0]).backward()
-        >>> model.table()
-        neuron              activation         z         a     ∂L/∂z     ∂L/∂a
-        ──────────────────────────────────────────────────────────────────────
-        layers.0.neurons.0  tanh        +0.00000  +0.00000  +1.00000  +1.00000
-        """
-        neurons = [(path, m) for path, m in self.named_modules() if isinstance(m, Neuron)]
-        return NeuronTable(_row(path, neuron) for path, neuron in neurons)
 
     def to_tensor(self, dtype: DTypeLike = np.float64) -> Sequential:
         """The same model of Tensors, for batches ``(N, in_features)``: the weights are copied.
@@ -317,6 +324,7 @@ def _row(path: str, neuron: Neuron) -> NeuronRow:
     z, a = neuron.z, neuron.activation
     if z is None or a is None:
         raise tg.GradientError(
-            f"{path} has no z and no gradients yet: call the model, and backward on its loss"
+            f"{path or 'this neuron'} has no z and no gradients yet: call the model, and"
+            " backward on its loss"
         )
     return NeuronRow(path, neuron.activation_name, z.data, a.data, z.grad, a.grad)

@@ -61,8 +61,8 @@ def neuron_table(model: Any) -> Printout:
     """Every neuron's z, activation and gradients, with bars that compare ∂L/∂z on a log scale.
 
     Args:
-        model: an ``nn.MLP`` that was called, or what has its ``table()``. The gradients are those
-            of the last ``backward``.
+        model: an ``nn.MLP``, ``nn.Layer`` or ``nn.Neuron`` that was called. The gradients are
+            those of the last ``backward``.
 
     Raises:
         GradientError: the model has not been called yet.

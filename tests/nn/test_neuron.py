@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import nn
 import tinygrad_edu as tg
+import viz
 from tinygrad_edu import Tensor, Value
 
 NUMBERS = st.floats(-3, 3).filter(lambda x: abs(x) > 1e-3)
@@ -175,6 +176,18 @@ def test_the_table_of_a_network_holds_every_neurons_numbers_and_their_gradients(
     assert table[2].z_grad == table[2].activation_grad == 2 * table[2].z  # of its square
     _, _, *lines = repr(table).splitlines()  # a header and a rule
     assert all(f"{row.z_grad:+.5f}" in line for row, line in zip(table, lines, strict=True))
+
+
+def test_a_layer_and_a_neuron_have_a_table_too():
+    layer, neuron = nn.Layer(2, 3, "relu"), nn.Neuron(2)
+    with pytest.raises(tg.GradientError, match="this neuron has no z"):
+        neuron.table()
+    layer([0.5, -1.0]), neuron([0.5, -1.0])
+    assert [row.path for row in layer.table()] == ["neurons.0", "neurons.1", "neurons.2"]
+    (row,) = neuron.table()
+    assert row.activation == math.tanh(row.z)
+    assert repr(neuron.table()).splitlines()[-1].startswith("(model)  tanh")
+    assert "(model)" in str(viz.text.neuron_table(neuron))
 
 
 def test_dropout_between_layers_drops_values_and_keeps_their_mean_in_training_only():

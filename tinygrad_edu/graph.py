@@ -238,12 +238,12 @@ def topological_order(root: Node, sources: Set[Node] = frozenset()) -> list[Node
     expanded: set[Node] = set()
     # A node goes onto the stack to be expanded; it then goes back, under its inputs, to be
     # listed once they are: None marks the node below it as one to be listed.
-    stack: list[Node | None] = [root]
+    stack: list[Any] = [root]
     push, pop = stack.append, stack.pop
     while stack:
         node = pop()
         if node is None:
-            order.append(cast(Node, pop()))
+            order.append(pop())
         elif node not in expanded:
             expanded.add(node)
             if node.op is None or node in sources:
@@ -315,13 +315,15 @@ def gradients(
             g = pending.pop(node, None)
             if g is None:  # every path to it goes through an input that its op is constant in
                 continue
-            for hook in _hooks.get(id(node), ()) if _hooks else ():
-                g = _hooked(node, hook, g)
-                owned.discard(node)  # the hook may have kept it
+            if _hooks:
+                for hook in _hooks.get(id(node), ()):
+                    g = _hooked(node, hook, g)
+                    owned.discard(node)  # the hook may have kept it
             if intermediates or node.op is None or node.keeps_grad:
                 shared = g.__class__ is ndarray and node not in owned
                 result[node] = g.copy() if shared else g
-            owned.discard(node)  # which would keep a released node's data alive
+            if owned:
+                owned.discard(node)  # which would keep a released node's data alive
             if node.op is None or node in sources:
                 continue
             if node.born != changes.clock:

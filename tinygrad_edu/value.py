@@ -138,13 +138,13 @@ class Value(Operators):
 
     def pass_back(self, g: Any, pending: dict[Node, Any], owned: set[Node]) -> None:
         """One step of the chain rule, on floats; see ``Node.pass_back``."""
-        inputs = self.inputs
-        if len(inputs) == 2 and not self.attrs:
+        inputs, op = self.inputs, self.op
+        if len(inputs) == 2 and not self.attrs and op is not None:
             # Most nodes of most graphs: the loop below for two operands, at a third of its cost.
             a, b = inputs
             a_data = a.data if a.__class__ is Value else a
             b_data = b.data if b.__class__ is Value else b
-            by_a, by_b = cast(Op, self.op).rules
+            by_a, by_b = op.rules
             by_a = by_a if a.__class__ is Value and a.requires_grad else None
             by_b = by_b if b.__class__ is Value and b.requires_grad else None
             try:

@@ -115,8 +115,17 @@ def _not_finite(data: Any) -> str:
 
 def _place(node: Node) -> str:
     """The module and the line that made a node."""
-    line = getattr(node, "line", "")
+    line = readable(getattr(node, "line", ""))
     return (f" in {node.scope}" if node.scope else "") + (f", called at {line}," if line else "")
+
+
+def readable(line: str) -> str:
+    """A node's ``line``, and of a notebook the cell: IPython's file for it is one of a hash."""
+    file, _, number = line.rpartition(":")
+    ipython: Any = sys.modules.get("IPython")  # where that is not imported, nothing runs in it
+    shell = ipython and ipython.get_ipython()
+    cell = shell and shell.compile.format_code_name(file)
+    return f"{cell[1]}, line {number}" if cell else line
 
 
 def _calling_line() -> str:

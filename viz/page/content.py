@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import Node, Value
+from tinygrad_edu.anomaly import readable
 from tinygrad_edu.formulas import (
     Formula,
     gradient_formula,
@@ -185,7 +186,7 @@ def _box(box: Box, name: str, node: Node | None, gradient: Any, rules: _Rules) -
         found["operands"] = [i for i, x in enumerate(node.inputs) if x is not None]
         found["shapes"] = _shape_story(node)
     if line := getattr(node, "line", ""):
-        found["line"] = line
+        found["line"] = readable(line)
         file, _, number_of_line = line.rpartition(":")
         found["code"] = linecache.getline(file, int(number_of_line)).strip()
     return found

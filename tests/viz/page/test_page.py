@@ -1,6 +1,8 @@
 """The page in a real browser: what it shows is what the engine computed, and nothing leaves it."""
 
+import sys
 from itertools import combinations
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -340,6 +342,35 @@ def test_a_tensor_shows_its_statistics_gradient_source_line_and_shapes(show):
     assert f"{29.5:.4g}" in text[0]  # the mean of 0 ... 59
     assert tab.locator("#node canvas").count() == 2
     assert "test_page.py" in text[1]
+
+
+def test_a_notebooks_lines_are_named_by_their_cell(monkeypatch):
+    class Compiler:
+        def format_code_name(self, file):
+            return ("Cell", "In[7]") if file == __file__ else None
+
+    shell = SimpleNamespace(compile=Compiler())
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    with tg.source_lines():
+        y = Value(2.0) * 3
+    box = viz.page(y).content["boxes"][-1]
+    assert box["line"].startswith("In[7], line ")
+    assert box["code"] == "y = Value(2.0) * 3"
+    with (
+        np.errstate(invalid="ignore"),
+        pytest.raises(tg.AnomalyError, match=r"log, called at In\[7\], line \d+, gave nan"),
+        tg.detect_anomaly(),
+    ):
+        tg.log(Value(-1.0))
+
+
+def test_the_legend_fits_beside_the_buttons_of_a_page_as_narrow_as_a_notebook(show):
+    tab = show(viz.page(expression()[0]))
+    tab.set_viewport_size({"width": 850, "height": 680})
+    zoom = tab.locator("#zoom").bounding_box()
+    shades = [shade.bounding_box() for shade in tab.locator("#legend .shades span").all()]
+    assert shades
+    assert all(shade["x"] + shade["width"] <= zoom["x"] for shade in shades)
 
 
 def test_in_a_notebook_it_is_a_frame_that_cannot_touch_the_notebook(browser):

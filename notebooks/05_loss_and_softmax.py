@@ -60,7 +60,7 @@ print("p =", [round(pi.data, 4) for pi in p])
 # the sum; the other logits on one, through the sum only. So $p_0$ depends on *all* of them.
 
 # %%
-viz.draw(p[0], formulas=True)
+viz.draw(p[0], formulas=True, direction="TB")
 
 # %% [markdown]
 # Add up the paths from $z_0$: $\partial p_0/\partial z_0 = p_0 - p_0^2$. The one from $z_1$ gives
@@ -165,7 +165,7 @@ lse = total.log()
 L = lse - z[t]
 total.label, lse.label, L.label = "total", "LSE", "L"
 
-viz.draw(L, formulas=True)
+viz.draw(L, formulas=True, direction="TB")
 
 # %% [markdown]
 # Look at $z_1$, the right class. Two arrows leave its box: one through LSE, worth $+p_1$, and one
@@ -286,8 +286,9 @@ print(f"slopes at z = -8: squared error {slope_of_squares:.6f}, cross-entropy {s
 # %% [markdown]
 # ## What goes wrong when you write it as it stands
 #
-# A float32 ends at about $3.4 \cdot 10^{38}$, so $e^{z}$ overflows from $z \approx 88.7$ on. Logits
-# of 100 are nothing unusual early in training. Then $p = \infty / \infty$, which is not a number.
+# A float32 ends at about $3.4 \cdot 10^{38}$, so $e^{z}$ overflows from $z \approx 88.7$ on. With
+# inputs that nobody has scaled, logits of 100 are nothing unusual. Then $p = \infty / \infty$,
+# which is not a number.
 
 
 # %%
@@ -300,14 +301,14 @@ def naive_loss(logits, labels):
 
 large = Tensor([[120.0, 20.0, 0.0]], requires_grad=True, label="logits")
 with np.errstate(all="ignore"):  # or NumPy would warn
+    assert np.isfinite(np.exp(np.float32(88.7)))
+    assert np.isinf(np.exp(np.float32(88.8)))
     L = naive_loss(large, np.array([0]))
     L.backward()
 
 assert np.isnan(L.item())
 assert np.isnan(large.grad).any()
-with np.errstate(all="ignore"):
-    picture = viz.draw(L, names=locals())
-picture
+viz.draw(L, direction="TB")
 
 # %% [markdown]
 # In a picture this small you see where NaN begins. In a model of a hundred modules, ask:
@@ -380,7 +381,7 @@ with detect_anomaly():
         assert np.allclose(z_large.grad, np.eye(3)[[0]] - np.eye(3)[[label]], atol=1e-6)
         assert np.allclose(L.item(), tg.cross_entropy(large, [label]).item())
 
-viz.draw(L)
+viz.draw(L, direction="TB")
 
 # %% [markdown]
 # It is what `cross_entropy` computes. Train one linear classifier of three blobs with each of the
@@ -391,10 +392,10 @@ viz.draw(L)
 blobs = nn.data.blobs(150, classes=3, seed=0)
 
 
-def losses_of(loss, steps=60):
+def losses_of(loss, scale=10, steps=60):
     """Train a linear classifier by gradient descent, and return the loss at every step."""
     model = nn.Linear(2, 3, rng=np.random.default_rng(0))
-    model.weight.data *= 10
+    model.weight.data *= scale
     optimizer = nn.optim.SGD(model.parameters(), lr=0.5)
     seen = []
     with np.errstate(all="ignore"):
@@ -433,9 +434,10 @@ floor = math.log(math.e + 2) - 1
 certain = np.array([[1.0, 0.0, 0.0]])  # all the probability on the right class
 assert math.isclose(tg.cross_entropy(certain, np.array([0])), floor)
 
-seen = {f.__name__: losses_of(f) for f in (softmax_twice, tg.cross_entropy)}
+seen = {f.__name__: losses_of(f, scale=1) for f in (softmax_twice, tg.cross_entropy)}
+assert seen["softmax_twice"][-1] < seen["softmax_twice"][0]
 assert min(seen["softmax_twice"]) > floor
-assert min(seen["cross_entropy"]) < floor
+assert min(seen["cross_entropy"]) < floor / 2
 
 plot = viz.plots.lines(seen, "step", "loss")
 plot.axhline(floor, color="black", linewidth=1, linestyle=":")
@@ -465,7 +467,9 @@ for tau in temperatures:
 assert rows["class 0"][0] > 0.999
 assert np.ptp([row[-1] for row in rows.values()]) < 0.1
 
-viz.plots.lines(rows, "temperature, in tenths", "probability")
+plot = viz.plots.lines(rows, "temperature, in tenths", "probability")
+plot.set_yscale("linear")
+plot
 
 # %% [markdown]
 # With one-hot targets the loss is never 0: the model can always gain by larger logits, without end.

@@ -375,10 +375,24 @@ assert [(d.path, d.kind) for d in diagnoses.values()] == [
 # by_name: only the last layer is known to an optimizer.
 assert [name for name, _ in by_name.named_parameters()] == ["2.weight", "2.bias"]
 
+optimizer = nn.optim.SGD(by_name.parameters(), lr=0.5)
+frozen = by_name[0].layers["first"].weight.data.copy()
+losses = []
+for _ in range(20):
+    by_name.zero_grad()
+    loss = tg.cross_entropy(by_name(inputs), labels)
+    loss.backward()
+    optimizer.step()
+    losses.append(loss.item())
+assert losses[-1] < losses[0] / 1.5
+assert np.array_equal(by_name[0].layers["first"].weight.data, frozen)
+
 # normal: what the variance of the weights does to that of z, with 64 inputs.
-ones = np.random.default_rng(1).normal(0, 1, (4000, 64))
-z = ones @ np.random.default_rng(2).normal(0, 1, (64, 64))
+samples = np.random.default_rng(1).normal(0, 1, (4000, 64))
+z = samples @ np.random.default_rng(2).normal(0, 1, (64, 64))
 assert math.isclose(z.var(), 64, rel_tol=0.1)
+he = nn.Linear(64, 64, nonlinearity="relu", rng=np.random.default_rng(3))
+assert math.isclose(he.weight.data.var(), 2 / 64, rel_tol=0.1)
 
 # All five, mended.
 of_pixels_mended = isolate(of_pixels, pixels / 255, labels)

@@ -434,8 +434,8 @@ floor = math.log(math.e + 2) - 1
 certain = np.array([[1.0, 0.0, 0.0]])  # all the probability on the right class
 assert math.isclose(tg.cross_entropy(certain, np.array([0])), floor)
 
-seen = {f.__name__: losses_of(f, scale=1) for f in (softmax_twice, tg.cross_entropy)}
-assert seen["softmax_twice"][-1] < seen["softmax_twice"][0]
+seen = {f.__name__: losses_of(f, scale=1, steps=300) for f in (softmax_twice, tg.cross_entropy)}
+assert seen["softmax_twice"][-1] < 0.8 < seen["softmax_twice"][0]
 assert min(seen["softmax_twice"]) > floor
 assert min(seen["cross_entropy"]) < floor / 2
 

@@ -153,7 +153,8 @@ class Diagnosis:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        # JupyterLab shows a bare <pre> in the letters of prose, and columns would not line up.
+        return f'<pre style="font-family: monospace">{html.escape(str(self))}</pre>'
 
 
 def _table(rows: Sequence[Row]) -> list[str]:

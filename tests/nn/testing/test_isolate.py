@@ -231,7 +231,7 @@ def test_the_table_has_a_row_for_every_call_and_names_the_fault():
     assert {"0", "1.0", "1.1", "1", "Sequential"} <= set(rows)
     assert rows["1.1"].endswith("wrong gradient")
     assert "First fault: 1.1: wrong gradient" in text
-    assert isolate(model, X)._repr_html_().startswith("<pre>")
+    assert isolate(model, X)._repr_html_().startswith('<pre style="font-family: monospace">')
 
 
 def test_the_script_shows_the_fault_alone(tmp_path):

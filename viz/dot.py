@@ -50,8 +50,8 @@ def to_dot(picture: Picture, direction: Direction = "LR", theme: Theme = LIGHT) 
         theme: its colours.
     """
     # That of a module drawn as one box is a norm, which in a graph of Values has no colour.
-    gradients = (b.gradient for b in picture.boxes if not (picture.signed and b.kind == "module"))
-    scale = Scale.of(gradients, picture.signed, theme)
+    norms = () if picture.signed else (b.gradient for b in picture.boxes if b.kind == "module")
+    scale = Scale.of((*picture.gradients, *norms), picture.signed, theme)
     whole = graphviz.Digraph("computation graph")
     whole.attr(
         "graph",

@@ -87,6 +87,7 @@ class Picture:
         groups: module paths, each after the one it is nested in.
         signed: whether gradients are numbers with a sign (Values) or norms (Tensors).
         has_gradients: whether gradients were computed.
+        gradients: all of the graph, which give the scale where some boxes are left out.
         repeats: by module path, how many modules in a row it stands for.
         notes: what else its legend should say.
     """
@@ -96,6 +97,7 @@ class Picture:
     groups: tuple[str, ...]
     signed: bool
     has_gradients: bool
+    gradients: tuple[float, ...] = ()
     repeats: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -197,6 +199,7 @@ def survey(
         groups_of(boxes),
         signed=isinstance(ends[0] if ends else root, Value),
         has_gradients=found is not None,
+        gradients=tuple(box.gradient for box in boxes if box.gradient is not None),
     )
     return Survey(drawn, drawn_as, order, found)
 

@@ -74,9 +74,11 @@ def draw_neurons(model: Any, loss: Value | None = None, *, theme: ThemeName = "l
             " layer, as in draw_neurons(model.layers[0]), or viz.draw(loss, depth=1)"
         )
     found = None if loss is None else gradients(loss)
+    # Before any backward every grad of a Value is 0.
+    known = found is not None or any(each.activation.grad for layer in layers for each in layer)
 
     def gradient(node: Any) -> float | None:
-        if not isinstance(node, Value) or not node.requires_grad:
+        if not known or not isinstance(node, Value) or not node.requires_grad:
             return None
         return node.grad if found is None else found.get(node)
 
@@ -97,8 +99,7 @@ def draw_neurons(model: Any, loss: Value | None = None, *, theme: ThemeName = "l
         tuple(Arrow(weight.tail, weight.head, None) for weight in weights),
         groups=(),
         signed=True,
-        # Before any backward every grad of a Value is 0.
-        has_gradients=found is not None or any(_gradients(boxes, weights)),
+        has_gradients=known,
     )
     titles = ["inputs"]
     titles += [", ".join(dict.fromkeys(each.activation_name for each in layer)) for layer in layers]

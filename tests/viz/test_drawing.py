@@ -196,3 +196,11 @@ def test_the_theme_colours_paper_and_text():
     assert LIGHT.ink not in drawing.source
     with pytest.raises(UnknownNameError, match="dark, light"):
         draw(Value(1.0), theme="blue")
+
+
+def test_a_part_of_a_graph_has_the_scale_of_the_whole():
+    x, y = Value(1.0, label="small"), Value(1.0, label="large")
+    root = x * 1e-9 + y * 1.0
+    whole, part = draw(root), draw(root, focus=x, radius=0)
+    assert "vanished" in whole.source
+    assert "vanished" in part.source

@@ -334,7 +334,9 @@ def options(op: Op, attrs: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         for name, value in (attrs or {}).items()
         if isinstance(value, np.ndarray) or not _same(value, op.defaults.get(name))
         # Ones for every axis, such as a stride, and a single group say nothing.
-        if not (isinstance(value, tuple) and value and all(x == 1 for x in value))
+        if not (
+            isinstance(value, tuple) and value and all(isinstance(x, int) and x == 1 for x in value)
+        )
         if (name, value) != ("groups", 1)
     ]
 
@@ -352,6 +354,8 @@ def _same(value: Any, default: Any) -> bool:
 def _option(value: Any) -> str:
     if isinstance(value, np.ndarray) and value.size > FEW_ENTRIES:
         return f"array {value.shape}"
+    if isinstance(value, tuple) and any(isinstance(each, np.ndarray) for each in value):
+        return ", ".join(map(_option, value))
     return " ".join(str(value).split())
 
 

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tinygrad_edu as tg
+import viz
 from tests.viz.graphs import modular, stacks, within
 from tinygrad_edu import OperandError, Tensor, TinygradError, UnknownNameError, Value
 from viz import MissingFolderError, TooLargeError, draw, drawing
@@ -204,3 +206,10 @@ def test_a_part_of_a_graph_has_the_scale_of_the_whole():
     whole, part = draw(root), draw(root, focus=x, radius=0)
     assert "vanished" in whole.source
     assert "vanished" in part.source
+
+
+def test_options_that_are_arrays_are_drawn_by_their_shapes():
+    x = Tensor(np.ones((4, 6, 2)), requires_grad=True)
+    y = tg.batch_norm(x, None, None, training=True)
+    assert "array (1, 6, 1), array (1, 6, 1)" in draw(y.sum()).source
+    assert len(viz.page(y.sum()).html()) > 0

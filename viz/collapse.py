@@ -25,33 +25,34 @@ def collapse(picture: Picture, depth: int) -> Picture:
     At depth 0 those are the outermost modules. Arrows that come to lie on one another are drawn as
     one, with their number; those inside a module go.
     """
-    place = {}  # of each box: the module that is drawn for it, or itself
+    place: dict[str, str] = {}  # of each box: the name of the module drawn for it, or its own
+    name_of: dict[str, str] = {}
     inside: dict[str, list[Box]] = defaultdict(list)
     for box in picture.boxes:
         closed = _outermost_closed(box.group, depth)
-        place[box.name] = box.name if closed is None else closed
-        if closed is not None:
+        if closed is None:
+            place[box.name] = box.name
+        else:
+            place[box.name] = name_of.setdefault(closed, f"module{len(name_of)}")
             inside[closed].append(box)
-    name_of = {path: f"module{i}" for i, path in enumerate(inside)}
     leaving = _leaving(picture, place)
-    boxes: list[Box] = []
-    drawn: set[str] = set()
+    drawn: dict[str, Box] = {}  # a module where the first of its boxes was
     for box in picture.boxes:
-        path = place[box.name]
-        if path == box.name and path not in name_of:
-            boxes.append(box)
-        elif path not in drawn:
-            drawn.add(path)
-            boxes.append(_module_box(name_of[path], path, inside[path], leaving[path], picture))
+        closed, name = _outermost_closed(box.group, depth), place[box.name]
+        if closed is None:
+            drawn[name] = box
+        elif name not in drawn:
+            drawn[name] = _module_box(name, closed, inside[closed], leaving[name], picture)
+    boxes = tuple(drawn.values())
     arrows = _joined(
-        replace(arrow, tail=name_of.get(place[arrow.tail], place[arrow.tail]),
-                head=name_of.get(place[arrow.head], place[arrow.head]))
-        for arrow in picture.arrows
-    )  # fmt: skip
-    repeats = {path: n for path, n in picture.repeats.items() if path not in inside}
-    return replace(
-        picture, boxes=tuple(boxes), arrows=arrows, groups=groups_of(boxes), repeats=repeats
+        (
+            replace(arrow, tail=place[arrow.tail], head=place[arrow.head])
+            for arrow in picture.arrows
+        ),
+        set(name_of.values()),
     )
+    repeats = {path: n for path, n in picture.repeats.items() if path not in inside}
+    return replace(picture, boxes=boxes, arrows=arrows, groups=groups_of(boxes), repeats=repeats)
 
 
 def readable_depth(picture: Picture, most: int) -> int | None:
@@ -63,8 +64,8 @@ def readable_depth(picture: Picture, most: int) -> int | None:
         return None
     deepest = max(map(depth_of, picture.groups))
     for depth in range(deepest - 1, 0, -1):
-        places = {_outermost_closed(box.group, depth) or box.name for box in picture.boxes}
-        if len(places) <= most:
+        closed = [_outermost_closed(box.group, depth) for box in picture.boxes]
+        if closed.count(None) + len({*closed} - {None}) <= most:
             return depth
     return 0
 
@@ -76,7 +77,7 @@ def _outermost_closed(group: str, depth: int) -> str | None:
 
 
 def _leaving(picture: Picture, place: Mapping[str, str]) -> dict[str, set[str]]:
-    """By module, the boxes in it whose results are used outside; and the very last one."""
+    """By place, the boxes there whose results are used elsewhere; and the very last one."""
     found: dict[str, set[str]] = defaultdict(set)
     found[place[picture.boxes[-1].name]].add(picture.boxes[-1].name)
     for arrow in picture.arrows:
@@ -108,7 +109,7 @@ def _module_box(
     )
 
 
-def _joined(arrows: Iterable[Arrow]) -> tuple[Arrow, ...]:
+def _joined(arrows: Iterable[Arrow], modules: Collection[str]) -> tuple[Arrow, ...]:
     """Arrows with the same ends as one, unless each says something of its own."""
     found: dict[tuple[str, str], list[Arrow]] = defaultdict(list)
     for arrow in arrows:
@@ -116,7 +117,7 @@ def _joined(arrows: Iterable[Arrow]) -> tuple[Arrow, ...]:
             found[arrow.tail, arrow.head].append(arrow)
     joined: list[Arrow] = []
     for (tail, head), some in found.items():
-        if tail.startswith("module") or head.startswith("module"):
+        if tail in modules or head in modules:
             joined.append(Arrow(tail, head, None, "", sum(arrow.count for arrow in some)))
         else:
             joined += some

@@ -78,3 +78,13 @@ def test_a_module_that_is_called_twice_is_one_box_in_a_cycle_which_lays_out():
     assert (names["encoder"], names["decoder"]) in ends
     assert (names["decoder"], names["encoder"]) in ends
     assert lay_out(to_dot(closed), "svg")
+
+
+def test_a_module_may_have_the_name_of_a_box():
+    x = Value(1.0)
+    inner = within("n0", lambda: x * 2)
+    whole = picture(inner + 3)
+    closed = collapse(whole, 0)
+    outside = {box.name for box in whole.boxes if not box.group}
+    assert outside < {box.name for box in closed.boxes}
+    assert len(closed.boxes) == len(outside) + 1

@@ -84,11 +84,12 @@ def confusion_plot(found: Evaluation) -> Axes:
 def mistakes_plot(found: Evaluation) -> Axes | None:
     """The images that the model is wrong about; None if there are none."""
     assert found.probabilities is not None
-    if np.array_equal(found.predicted, found.samples.targets):
+    wrong = np.flatnonzero(found.predicted != found.samples.targets)
+    if not len(wrong):
         return None
-    images = found.samples.batch(range(len(found.samples)))[0]
+    images, targets = found.samples.batch(wrong)[:2]
     return viz.plots.misclassified(
-        images, found.samples.targets, found.probabilities, found.samples.classes
+        images, targets, found.probabilities[wrong], found.samples.classes
     )
 
 

@@ -13,6 +13,7 @@ from tinygrad_edu.graph import plain
 from viz.plots.style import (
     PlotError,
     dress,
+    legend_of_panels,
     literal,
     look,
     panels,
@@ -83,15 +84,7 @@ def activations(
             *axes.plot(x, y, color=look().colours[0], linewidth=1.8),
             *axes.plot(x, slope, color=look().colours[1], linewidth=1.4, linestyle="--"),
         ]
-    outer.legend(
-        handles,
-        ["f(x)", "f′(x)"],
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=2,
-        frameon=False,
-        labelcolor=look().ink,
-    )
+    legend_of_panels(outer, handles, ["f(x)", "f′(x)"], ncols=2)
     return outer
 
 

@@ -15,6 +15,7 @@ from viz.plots.style import (
     PlotError,
     axes_for,
     dress,
+    legend_above,
     literal,
     look,
 )
@@ -72,15 +73,7 @@ def gradient_flow(model: Any, *, ax: Axes | None = None) -> Axes:
         axes.set_xscale("log")
     axes.set_yticks(rows, [literal(name) for name in names], fontsize=9)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.legend(
-        loc="lower right",
-        bbox_to_anchor=(1, 1),
-        ncols=2,
-        frameon=False,
-        labelcolor=look().ink,
-        fontsize=9,
-        borderaxespad=0.2,
-    )
+    legend_above(axes, ncols=2)
     return axes
 
 

@@ -18,6 +18,7 @@ from viz.plots.style import (
     check_count,
     colour_bar,
     dress,
+    legend_above,
     look,
 )
 from viz.scale import LIGHT
@@ -175,14 +176,7 @@ def _draw(axes: Axes, places: Array, losses: Array) -> None:
     axes.set_xlabel("a, along δ", color=look().muted)
     axes.set_ylabel("b, along η", color=look().muted)
     axes.set_facecolor(look().nothing)  # where the loss is not finite
-    axes.legend(
-        loc="lower right",
-        bbox_to_anchor=(1, 1),
-        frameon=False,
-        labelcolor=look().ink,
-        fontsize=9,
-        borderaxespad=0.2,
-    )
+    legend_above(axes)
     bar = colour_bar(filled, axes, "loss")
     bar.set_ticks(levels[::4], labels=[f"{level:.3g}" for level in levels[::4]])
     bar.minorticks_off()

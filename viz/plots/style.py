@@ -268,6 +268,33 @@ def legend_beside(axes: Axes, handles: Sequence[Any], names: Sequence[str]) -> N
     )
 
 
+def legend_above(axes: Axes, *handles_and_names: Sequence[Any], ncols: int = 1) -> None:
+    """A small legend at the right, above the axes, beside their title."""
+    axes.legend(
+        *handles_and_names,
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        ncols=ncols,
+        frameon=False,
+        labelcolor=look().ink,
+        fontsize=9,
+        borderaxespad=0.2,
+    )
+
+
+def legend_of_panels(outer: Axes, handles: Sequence[Any], names: Sequence[str], ncols: int) -> None:
+    """One legend for all the panels, at the left above them, where it covers nothing."""
+    outer.legend(
+        handles,
+        names,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=ncols,
+        frameon=False,
+        labelcolor=look().ink,
+    )
+
+
 def legend_height(names: Sequence[str]) -> float:
     """How high a figure must be, in inches, for a legend of these names beside its axes."""
     return 0.9 + 0.2 * sum(1 + textwrap.fill(name, _LINE).count("\n") for name in names)

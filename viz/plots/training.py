@@ -15,8 +15,10 @@ from viz.plots.style import (
     axes_for,
     dress,
     in_percent,
+    legend_above,
     legend_beside,
     legend_height,
+    legend_of_panels,
     line_style,
     literal,
     log_if_wide,
@@ -105,16 +107,7 @@ def curves(history: Sequence[Mapping[str, Any]], *, ax: Axes | None = None) -> A
             )
         if _is_share(quantity):
             in_percent(axes.yaxis)
-    # One legend for all the panels, above them, where it covers nothing.
-    outer.legend(
-        list(named.values()),
-        list(named),
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=3,
-        frameon=False,
-        labelcolor=look().ink,
-    )
+    legend_of_panels(outer, list(named.values()), list(named), ncols=3)
     return outer
 
 
@@ -224,10 +217,7 @@ def learning_rate_finder(found: Any, *, ax: Axes | None = None) -> Axes:
         marker = axes.axvline(
             found.suggestion, color=look().colours[1], linestyle="--", linewidth=1.2
         )
-        axes.legend(
-            [marker], [name], loc="lower right", bbox_to_anchor=(1, 1), frameon=False,
-            labelcolor=look().ink, fontsize=9, borderaxespad=0.2,
-        )  # fmt: skip
+        legend_above(axes, [marker], [name])
     return axes
 
 

@@ -57,6 +57,15 @@ def by_rule(op, i, g, y, operands, attrs=None):
         return float(op.rules[i](*ieee, **(op.defaults if attrs is None else attrs)))
 
 
+def wrong(found, expected):
+    """The cases in which a number that was found is not the one expected."""
+    return [
+        (case, x, y)
+        for x, (case, y) in zip(found, expected, strict=True)
+        if not agree(x, y, smallest=1e-14)
+    ]
+
+
 def agree(found, expected, rel=1e-12, smallest=1e-300):
     return found == pytest.approx(expected, rel=rel, abs=smallest, nan_ok=True)
 
@@ -329,12 +338,7 @@ def test_every_op_on_numbers_does_the_same_in_javascript(browser):
         expected += [((op.name, row), forward(op, row, attrs)) for row in rows]
     found = in_browser(browser, calls)
     # Φ(x) cancels below 0, where an error in the last digit of erf is all that remains of gelu.
-    wrong = [
-        (case, x, y)
-        for x, (case, y) in zip(found, expected, strict=True)
-        if not agree(x, y, smallest=1e-14)
-    ]
-    assert not wrong
+    assert not wrong(found, expected)
 
 
 def test_every_rule_on_numbers_does_the_same_in_javascript(browser):
@@ -349,9 +353,4 @@ def test_every_rule_on_numbers_does_the_same_in_javascript(browser):
             expected.append(((op.name, i, rows[-1]), by_rule(op, i, g, y, operands)))
         calls.append((f"({', '.join(('g', 'y', *operand_names(op)))}) => {code}", rows))
     found = in_browser(browser, calls)
-    wrong = [
-        (case, x, y)
-        for x, (case, y) in zip(found, expected, strict=True)
-        if not agree(x, y, smallest=1e-14)
-    ]
-    assert not wrong
+    assert not wrong(found, expected)

@@ -21,6 +21,15 @@ class Recorded:
     snapshots: list = field(default_factory=list)
 
 
+OF_A_RECORDER = [
+    plots.gradient_flow_over_time,
+    plots.update_ratio,
+    plots.histograms_over_time,
+    plots.dead_units,
+    plots.dead_units_over_time,
+]
+
+
 def recorded(steps=STEPS):
     """A relu layer of which ever more units die, and a tanh layer that saturates."""
     found = []
@@ -133,16 +142,7 @@ def test_dead_units_over_time_have_a_row_for_each_layer_that_can_have_them():
     np.testing.assert_array_equal(mesh(saturated), [shares])
 
 
-@pytest.mark.parametrize(
-    "draw",
-    [
-        plots.gradient_flow_over_time,
-        plots.update_ratio,
-        plots.histograms_over_time,
-        plots.dead_units,
-        plots.dead_units_over_time,
-    ],
-)
+@pytest.mark.parametrize("draw", OF_A_RECORDER)
 def test_a_recorder_that_saw_nothing_is_an_error(draw):
     with pytest.raises(plots.PlotError, match="train with it among the callbacks"):
         draw(Recorded())
@@ -166,16 +166,7 @@ def test_unknown_names_are_errors_that_list_the_known_ones(draw):
 
 
 @pytest.mark.parametrize("numbers", [[0.0], [np.nan], [1e300, 1e-200], [np.inf, 1.0]])
-@pytest.mark.parametrize(
-    "draw",
-    [
-        plots.gradient_flow_over_time,
-        plots.update_ratio,
-        plots.histograms_over_time,
-        plots.dead_units,
-        plots.dead_units_over_time,
-    ],
-)
+@pytest.mark.parametrize("draw", OF_A_RECORDER)
 def test_training_that_has_exploded_or_died_is_drawn_all_the_same(draw, numbers):
     summaries = [Summary.of(np.full((2, 2), x), units=True) for x in numbers]
     snapshots = [

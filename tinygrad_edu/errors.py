@@ -6,7 +6,6 @@ operation, the operands and the module it happened in, and says what would have 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -107,6 +106,13 @@ def kind_of(error: Exception) -> type[TinygradError]:
     return ShapeError if isinstance(error, ValueError) else OperandError
 
 
+def closest(name: str, known: Iterable[str], most: int = 1) -> list[str]:
+    """The known names that look most like this one, for a hint in a message."""
+    import difflib  # half a percent of the time that importing takes, and seldom needed
+
+    return difflib.get_close_matches(name, known, n=most)
+
+
 class UnknownNameError(TinygradError, ValueError):
     """A name that is not in a list of known ones.
 
@@ -118,7 +124,7 @@ class UnknownNameError(TinygradError, ValueError):
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
-        close = difflib.get_close_matches(str(name), self.known, n=1)
+        close = closest(str(name), self.known)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         super().__init__(f"unknown {kind} {name!r}.{hint} Known: {', '.join(self.known)}.")
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from typing import Any
+
+from tinygrad_edu.errors import closest
 
 _MAIN_MEMORY = "nothing: Tensors are NumPy arrays in main memory"
 
@@ -255,7 +256,7 @@ def unknown_attribute(owner: str, name: str, known: Iterable[str]) -> str:
         return f"{owner} has no {name!r}: here it is {NAMES[name]}"
     if name.endswith("_") and name[:-1] in known:
         return f"{owner} has no {name!r}: {name[:-1]} returns a new Tensor"
-    close = get_close_matches(name, known, n=1)
+    close = closest(name, known)
     return f"{owner} has no {name!r}" + (f"; did you mean {close[0]!r}?" if close else "")
 
 
@@ -267,7 +268,7 @@ def unknown_option(function: str, option: str, known: Iterable[str]) -> str:
     """
     known = list(known)
     named = [name for name in _OPTIONS.get(option, ()) if name in known]
-    close = get_close_matches(option, known, n=1)
+    close = closest(option, known)
     if named:
         hint = f": here it is {named[0]}"
     elif option in _INSTEAD:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
-from difflib import get_close_matches
 from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.errors import OperandError, UnsupportedFunctionError
+from tinygrad_edu.errors import OperandError, UnsupportedFunctionError, closest
 from tinygrad_edu.graph import Node
 from tinygrad_edu.names_elsewhere import instead_of, unknown_option
 from tinygrad_edu.ops.declare import NUMPY_FUNCTIONS
@@ -73,7 +72,7 @@ def unsupported(function: Function, method: str = "__call__") -> str:
     instead = instead_of(function.__name__)
     if instead is not None:
         return f"{name} does not take a Tensor: use {instead}"
-    close = get_close_matches(function.__name__, {f.__name__ for f in NUMPY_FUNCTIONS})
+    close = closest(function.__name__, {f.__name__ for f in NUMPY_FUNCTIONS}, most=3)
     return (
         f"{name} has no derivative rule here, so it does not take a Tensor. On the plain numbers:"
         f" {name}(t.detach().numpy())."

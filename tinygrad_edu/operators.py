@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Self
@@ -13,15 +12,12 @@ from tinygrad_edu.ops import elementwise as ops
 
 
 def method(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of a node as a method: ``x.f(...)`` is ``f(x, ...)``."""
+    """A function of a node as a method: ``x.f(...)`` is ``f(x, ...)``, and so is its signature."""
 
     @wraps(function, assigned=("__doc__", "__name__"), updated=())
     def of_self(self: Any, *args: Any, **options: Any) -> Any:
         return function(self, *args, **options)
 
-    parameters = inspect.signature(function).parameters.values()
-    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-    of_self.__signature__ = inspect.Signature([own, *list(parameters)[1:]])  # type: ignore[attr-defined]
     return of_self
 
 

@@ -7,13 +7,14 @@ operation, the operands and the module it happened in, and says what would have 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.linalg import LinAlgError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tinygrad_edu.graph import Node
 
 

@@ -256,7 +256,8 @@ def unknown_attribute(owner: str, name: str, known: Iterable[str]) -> str:
         return f"{owner} has no {name!r}: here it is {NAMES[name]}"
     if name.endswith("_") and name[:-1] in known:
         return f"{owner} has no {name!r}: {name[:-1]} returns a new Tensor"
-    close = closest(name, known)
+    # Names such as __path__ are asked for by Python itself, which wants no hint.
+    close = [] if name.startswith("__") else closest(name, known)
     return f"{owner} has no {name!r}" + (f"; did you mean {close[0]!r}?" if close else "")
 
 

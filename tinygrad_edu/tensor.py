@@ -6,9 +6,10 @@ NumPy's own functions accept it (``np.tanh(t)``, ``array @ t``) and return Tenso
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import numpy as np
+from numpy import ndarray
 from numpy.typing import DTypeLike
 
 from tinygrad_edu import anomaly, changes
@@ -28,6 +29,7 @@ from tinygrad_edu.numpy_calls import LOOKS_AT_DATA, call_ours, unsupported
 from tinygrad_edu.operators import Operators, method
 from tinygrad_edu.ops import (
     einsum,
+    elementwise,
     fused,
     indexing,
     joining,
@@ -41,6 +43,45 @@ from tinygrad_edu.ops.declare import COMPOSITES, NUMPY_FUNCTIONS, OPS, Op
 
 # The dtype of what starts as Python numbers.
 default_dtype: np.dtype[Any] = np.dtype(np.float32)
+
+
+def _operator(op: Op, reflected: bool = False) -> Any:
+    """``Tensor.apply`` for an operator between Tensors, arrays and numbers, without its loops.
+
+    What it does not expect it leaves to ``apply``.
+    """
+    compute, current, make = op.on_arrays, mode.get, object.__new__
+
+    def operate(self: Tensor, other: Any) -> Any:
+        if isinstance(other, Tensor):
+            array, requires_grad = other.data, self.requires_grad or other.requires_grad
+        else:
+            array, requires_grad = other, self.requires_grad
+        inputs = (other, self) if reflected else (self, other)
+        records, scope = current()
+        if not (requires_grad and records and array.__class__ in _REAL) or anomaly.watchers:
+            return Tensor.apply(op, inputs, None)
+        try:
+            y = compute(array, self.data) if reflected else compute(self.data, array)
+        except (ValueError, TypeError):
+            return Tensor.apply(op, inputs, None)
+        if y.__class__ is not ndarray:
+            y = np.asarray(y)
+        if y.dtype.kind != "f":
+            return Tensor.apply(op, inputs, None)
+        out: Tensor = make(Tensor)
+        out.data = y
+        out.grad = out.attrs = out.saved = None
+        out.op, out.inputs = op, inputs
+        out.scope = scope
+        out.label = ""
+        out.requires_grad = True
+        out.keeps_grad = False
+        out.born = changes.clock
+        return out
+
+    operate.__name__ = op.name
+    return operate
 
 
 class Tensor(Operators):
@@ -139,6 +180,17 @@ class Tensor(Operators):
             anomaly.look_at_result(out, op.name)
         return out
 
+    __add__ = _operator(elementwise.add)
+    __radd__ = _operator(elementwise.add, reflected=True)
+    __sub__ = _operator(elementwise.subtract)
+    __rsub__ = _operator(elementwise.subtract, reflected=True)
+    __mul__ = _operator(elementwise.multiply)
+    __rmul__ = _operator(elementwise.multiply, reflected=True)
+    __truediv__ = _operator(elementwise.divide)
+    __rtruediv__ = _operator(elementwise.divide, reflected=True)
+    __matmul__ = _operator(linalg.matmul)
+    __rmatmul__ = _operator(linalg.matmul, reflected=True)
+
     # What the traversal asks of a node.
 
     def seed(self, gradient: Any) -> np.ndarray[Any, Any]:
@@ -187,24 +239,27 @@ class Tensor(Operators):
 
     def pass_back(self, g: Any, pending: dict[Node, Any], owned: set[Node]) -> None:
         """One step of the chain rule, on arrays; see ``Node.pass_back``."""
-        op, inputs = cast(Op, self.op), self.inputs
+        op, inputs, y = self.op, self.inputs, self.data
+        assert op is not None
         operands = [x.data if isinstance(x, Tensor) else x for x in inputs]
-        attrs = self.attrs or {}
+        options = self.attrs
         if op.saves:
-            attrs = {**attrs, "saved": self.saved}
-        for x, rule in zip(inputs, op.rules_for(inputs), strict=True):
-            if not (isinstance(x, Tensor) and x.requires_grad and rule is not None):
+            options = {**(options or {}), "saved": self.saved}
+        for x, rule in zip(inputs, op.rules_for(inputs) if op.variadic else op.rules, strict=True):
+            if rule is None or not isinstance(x, Tensor) or not x.requires_grad:
                 continue
-            d = x.fit(rule(g, self.data, *operands, **attrs), op)
-            previous = pending.get(x)
-            if previous is None:
+            d = rule(g, y, *operands, **options) if options else rule(g, y, *operands)
+            data = x.data
+            if d.__class__ is not ndarray or d.dtype is not data.dtype or d.shape != data.shape:
+                d = x.fit(d, op)
+            if x not in pending:
                 pending[x] = d
                 if d is not g and d.base is None:  # fresh memory, that nothing else refers to
                     owned.add(x)
             elif x in owned:
-                previous += d
+                pending[x] += d
             else:
-                pending[x] = np.asarray(previous + d)  # the sum of 0-d arrays is none itself
+                pending[x] = np.asarray(pending[x] + d)  # the sum of 0-d arrays is none itself
                 owned.add(x)
 
     def accumulate(self, gradient: Any) -> None:
@@ -308,12 +363,6 @@ class Tensor(Operators):
             )
         self.data[indexing.frozen(index)] = plain(value)
         changes.mark_changed(self)
-
-    def __matmul__(self, other: Any) -> Self:
-        return self.apply(linalg.matmul, (self, other), None)
-
-    def __rmatmul__(self, other: Any) -> Self:
-        return self.apply(linalg.matmul, (other, self), None)
 
     def reshape(self, *lengths: Any, order: str = "C") -> Tensor:
         """The same entries in another shape: ``t.reshape(2, -1)`` or ``t.reshape((2, -1))``."""
@@ -455,7 +504,8 @@ def set_default_dtype(dtype: DTypeLike) -> None:
 
 
 # What an op takes as a constant without conversion. None is an absent operand (a bias).
-_CONSTANTS = frozenset({float, int, bool, np.ndarray, type(None)})
+_REAL = frozenset({float, int, bool, ndarray})
+_CONSTANTS = _REAL | {type(None)}
 
 # The function that a ufunc's method is.
 _FOLDS: dict[tuple[np.ufunc, str], Any] = {

@@ -89,7 +89,10 @@ class Op:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Apply the op: to nodes, recording the result, or to plain numbers and arrays."""
-        inputs, attrs = self.bind(args, kwargs)
+        if len(args) == self.arity and not (kwargs or self.defaults or self.variadic):
+            inputs, attrs = args, None
+        else:
+            inputs, attrs = self.bind(args, kwargs)
         for x in inputs:
             if isinstance(x, Node):
                 result = x.apply(self, inputs, attrs)
@@ -109,8 +112,6 @@ class Op:
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any] | None]:
         """Split the arguments of a call into the op's inputs and its attributes."""
-        if len(args) == self.arity and not kwargs and not self.defaults:
-            return (tuple(args[0]) if self.variadic else args), None
         if len(args) < self.arity:
             args, kwargs = self._with_operands_by_name(args, kwargs)
         names = list(self.defaults)
@@ -126,7 +127,7 @@ class Op:
                 raise OperandError(wrong_call(self, kwargs, f"{self.name} needs {option}="))
             if isinstance(value, Node):
                 attrs[option] = constant(value, self.name, option)
-        return (tuple(args[0]) if self.variadic else args[: self.arity]), attrs
+        return (tuple(args[0]) if self.variadic else args[: self.arity]), attrs or None
 
     def _with_operands_by_name(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -75,10 +75,13 @@ class Adam(Optimizer):
         v = moving_average(state, "exp_avg_sq", beta2, g * g)
         if amsgrad:
             v = state["max_exp_avg_sq"] = maximum(state.get("max_exp_avg_sq", v), v)
+        # m̂ / (√v̂ + eps), with the two corrections taken out of the array: section 2 of the paper.
+        correction = math.sqrt(1 - beta2**t)
         scale = sqrt(v)
-        scale /= math.sqrt(1 - beta2**t)
-        scale += eps
-        x -= lr / (1 - beta1**t) * m / scale
+        scale += eps * correction
+        d = m / scale
+        d *= lr * correction / (1 - beta1**t)
+        x -= d
         return x
 
 

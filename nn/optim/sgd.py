@@ -74,7 +74,7 @@ class SGD(Optimizer):
                 v = 1.0 * g  # a copy
             else:
                 v *= momentum
-                v += (1 - dampening) * g
+                v += (1 - dampening) * g if dampening else g
             state["momentum_buffer"] = v
             g = g + momentum * v if nesterov else v
         x -= lr * g

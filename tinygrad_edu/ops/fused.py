@@ -7,7 +7,6 @@ what a second derivative goes through, and what the tests compare it with.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,11 @@ from tinygrad_edu.graph import plain
 from tinygrad_edu.ops.activation import sigmoid, softplus
 from tinygrad_edu.ops.declare import Op, composite, elementwise, primitive
 from tinygrad_edu.ops.einsum import matmul
-from tinygrad_edu.ops.elementwise import exp, log, maximum, sqrt, where
+from tinygrad_edu.ops.elementwise import exp, log, maximum, where
 from tinygrad_edu.ops.indexing import getitem
 from tinygrad_edu.ops.reduction import mean, sum
 from tinygrad_edu.ops.shape import reshape
+from tinygrad_edu.ops.standardization import moments, standardize
 from tinygrad_edu.ops.targets import (
     REDUCTIONS,
     at_labels,
@@ -276,168 +276,6 @@ bernoulli_loss: Op = elementwise(
 # Normalization
 
 
-def _standardize_definition(
-    x: Any,
-    weight: Any,
-    bias: Any,
-    axes: tuple[int, ...],
-    eps: float,
-    centered: bool,
-    moments: Any = None,
-) -> Any:
-    centre = x - mean(x, axes, True) if centered else x
-    y = centre / sqrt(mean(centre * centre, axes, True) + eps)
-    y = y if weight is None else y * weight
-    return y if bias is None else y + bias
-
-
-# So many entries at a time, through all the passes over them, which then stay in the cache.
-_PART = 2**16
-
-
-def _parts(shape: tuple[int, ...], axes: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
-    """Indices of parts of an array, cut along an axis that nothing is summed over."""
-    kept = [axis for axis, n in enumerate(_kept(shape, axes)) if n == shape[axis] > 1]
-    if not kept or not math.prod(shape):
-        yield ()
-        return
-    cut = max(kept, key=lambda axis: shape[axis])
-    step = max(1, _PART * shape[cut] // math.prod(shape))
-    for i in range(0, shape[cut], step):
-        yield (*(slice(None),) * cut, slice(i, i + step))
-
-
-def _kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of what is summed over ``axes``, which stay with length 1."""
-    summed = {axis % len(shape) for axis in axes}
-    return tuple(1 if axis in summed else n for axis, n in enumerate(shape))
-
-
-def _part_of(parameter: Any, part: tuple[slice, ...], ndim: int) -> Any:
-    """The part of a parameter that broadcasts to that part of an array."""
-    if parameter is None or not part:
-        return parameter
-    whole = parameter.reshape((1,) * (ndim - parameter.ndim) + parameter.shape)
-    return whole if whole.shape[len(part) - 1] == 1 else whole[part]
-
-
-def _mean(x: Any, axes: tuple[int, ...]) -> Any:
-    return np.add.reduce(x, axis=axes, keepdims=True) / math.prod(x.shape[axis] for axis in axes)
-
-
-def _mean_of_products(a: Any, b: Any, axes: tuple[int, ...]) -> Any:
-    """``_mean(a * b, axes)`` without the products as an array."""
-    count = math.prod(a.shape[axis] for axis in axes)
-    return _sum_of_products(a, b, _kept(a.shape, axes)) / count
-
-
-def _sum_of_products(a: Any, b: Any, shape: tuple[int, ...]) -> Any:
-    """The products of two arrays, summed to a shape that broadcasts to theirs."""
-    added = a.ndim - len(shape)
-    kept = [axis for axis in range(added, a.ndim) if shape[axis - added] != 1]
-    last = max(kept, default=-1) + 1
-    if last < a.ndim:  # the last axes are summed over, as of inner products
-        a, b = (x.reshape(*x.shape[:last], math.prod(x.shape[last:])) for x in (a, b))
-        rows = np.vecdot(a, b)
-        rest = tuple(axis for axis in range(last) if axis not in kept)
-        return np.add.reduce(rows, axis=rest).reshape(shape) if rest else rows.reshape(shape)
-    every = list(range(a.ndim))
-    return np.einsum(a, every, b, every, kept).reshape(shape)
-
-
-def _moments(x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
-    """Mean and variance over ``axes``, which stay with length 1; of halves in float32."""
-    dtype = np.float32 if x.dtype == np.float16 else np.result_type(x, 0.0)
-    means, variances = (np.empty(_kept(x.shape, axes), dtype) for _ in range(2))
-    for part in _parts(x.shape, axes):
-        x_part = x[part].astype(dtype, copy=False)
-        means[part] = _mean(x_part, axes)
-        centred = x_part - means[part]
-        variances[part] = _mean_of_products(centred, centred, axes)
-    return means, variances
-
-
-def _standardize_by_x(
-    g: Any, y: Any, x: Any, weight: Any, bias: Any, axes: Any, eps: Any, centered: bool,
-    moments: Any, saved: Any,
-) -> Any:  # fmt: skip
-    # With z the standardized x: (g - mean(g) - z mean(g z)) / deviation
-    _, reciprocal = saved
-    by_x = np.empty(x.shape, np.result_type(g, reciprocal))
-    for part in _parts(x.shape, axes):
-        g_part, z = g[part], _standardized(x, saved, part)
-        if weight is not None:
-            g_part = g_part * _part_of(weight, part, x.ndim)
-        z *= _mean_of_products(g_part, z, axes)
-        d = np.subtract(g_part, z, out=by_x[part])
-        if centered:
-            d -= _mean(g_part, axes)
-        d *= reciprocal[part]
-    return by_x
-
-
-def _standardize_by_weight(
-    g: Any, y: Any, x: Any, weight: Any, bias: Any, axes: Any, eps: Any, centered: bool,
-    moments: Any, saved: Any,
-) -> Any:  # fmt: skip
-    # g z, summed over the axes along which the weight was repeated
-    by_weight = np.zeros(weight.shape, np.result_type(g, saved[1]))
-    for part in _parts(x.shape, axes):
-        of_part = _part_of(by_weight, part, x.ndim)
-        of_part += _sum_of_products(g[part], _standardized(x, saved, part), of_part.shape)
-    return by_weight
-
-
-def _standardized(x: Any, saved: Any, part: tuple[slice, ...]) -> Any:
-    """A part of x, standardized once more: that takes less time than to keep it, and no memory."""
-    centre, reciprocal = saved
-    z = x[part] * reciprocal[part] if centre is None else x[part] - centre[part]
-    return z if centre is None else np.multiply(z, reciprocal[part], out=z)
-
-
-@primitive(
-    _standardize_by_x,
-    _standardize_by_weight,
-    lambda g, y, x, weight, bias, axes, eps, centered, moments, saved: g,
-    saves=True,
-    definition=_standardize_definition,
-)
-def standardize(
-    x: Any,
-    weight: Any,
-    bias: Any,
-    axes: tuple[int, ...],
-    eps: float,
-    centered: bool = True,
-    moments: tuple[Any, Any] | None = None,
-) -> Any:
-    """``(x - mean) / √(variance + eps) * weight + bias``, the moments taken over ``axes``.
-
-    What ``layer_norm``, ``rms_norm``, ``group_norm`` and ``batch_norm`` have in common. If not
-    ``centered``, 0 takes the place of the mean. ``weight`` and ``bias`` broadcast, or are None.
-    ``moments`` are mean and variance, where they are known already.
-    """
-    half = x.dtype == np.float16  # whose squares overflow from 256 on
-    dtype = np.dtype(np.float32) if half else np.result_type(x, 0.0)
-    parameters = [p for p in (weight, bias) if p is not None]
-    y = np.empty(x.shape, np.result_type(x.dtype if half else dtype, *parameters))
-    reciprocal = np.empty(_kept(x.shape, axes), dtype)
-    centre = np.empty_like(reciprocal) if centered else None
-    for part in _parts(x.shape, axes):
-        z = x[part].astype(dtype, copy=False)
-        if centre is not None:
-            centre[part] = _mean(z, axes) if moments is None else moments[0][part]
-            z = z - centre[part]
-        variance = _mean_of_products(z, z, axes) if moments is None else moments[1][part]
-        reciprocal[part] = 1 / np.sqrt(variance + eps)
-        y_part = z * reciprocal[part] if centre is None else np.multiply(z, reciprocal[part], out=z)
-        if weight is not None:
-            y_part = y_part * _part_of(weight, part, x.ndim)
-        np.add(y_part, 0 if bias is None else _part_of(bias, part, x.ndim), out=y[part],
-               casting="same_kind")  # fmt: skip
-    return y, (centre, reciprocal)
-
-
 def _last_axes(name: str, x: Any, normalized_shape: Any, *parameters: Any) -> tuple[int, ...]:
     """The axes that ``normalized_shape`` names, which are the last of x."""
     single = isinstance(normalized_shape, int | np.integer)
@@ -591,12 +429,12 @@ def batch_norm(
         raise ShapeError(
             f"batch_norm in training needs more than one entry per channel, not x {x.shape}"
         )
-    batch_mean, batch_variance = moments = _moments(plain(x), axes)
+    batch_mean, batch_variance = batch = moments(plain(x), axes)
     if running_mean is not None:
         _move(plain(running_mean), momentum, batch_mean.reshape(-1))
     if running_var is not None:
         _move(plain(running_var), momentum, batch_variance.reshape(-1) * (count / (count - 1)))
-    return standardize(x, weight, bias, axes, eps, True, moments)
+    return standardize(x, weight, bias, axes, eps, True, batch)
 
 
 def _move(running: Any, momentum: float, towards: Any) -> None:

@@ -1,0 +1,112 @@
+"""Loops over rows that Numba compiles, for ops that NumPy computes in a dozen passes.
+
+The extra ``fast`` brings Numba; without it the ops are whole, and slower on large arrays. Here an
+array is ``(N, G, M)``: each of G groups is standardized over its N x M entries. Sums are taken in
+float64, and may be taken in any order, so that they use the processor's vectors; a nan or an inf
+goes through them as through NumPy's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import numba
+
+
+def _kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function as machine code, made for each dtype when first called, and kept on disk."""
+    compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
+    return cast("Callable[..., Any]", compiled(function))
+
+
+@_kernel
+def moments(x: Any, centered: bool, means: Any, variances: Any) -> None:
+    """Write mean (0 if not ``centered``) and mean squared distance from it, of each group."""
+    count = x.shape[0] * x.shape[2]
+    for g in range(x.shape[1]):
+        total = 0.0
+        if centered:
+            for n in range(x.shape[0]):
+                row = x[n, g]
+                for m in range(len(row)):
+                    total += row[m]
+        mean = total / count
+        squares = 0.0
+        for n in range(x.shape[0]):
+            row = x[n, g]
+            for m in range(len(row)):
+                squares += (row[m] - mean) ** 2
+        means[g], variances[g] = mean, squares / count
+
+
+@_kernel
+def standardized(x: Any, means: Any, reciprocals: Any, weight: Any, bias: Any, y: Any) -> None:
+    """Write ``(x - mean) * reciprocal * weight + bias``.
+
+    Weight and bias are ``(G, 1)``, a number for each group, or ``(1, M)``, one for each place.
+    """
+    per_group = weight.shape[1] == 1
+    for g in range(x.shape[1]):
+        mean, reciprocal = means[g], reciprocals[g]
+        for n in range(x.shape[0]):
+            row, out = x[n, g], y[n, g]
+            if per_group:
+                scale, shift = reciprocal * weight[g, 0], bias[g, 0]
+                for m in range(len(row)):
+                    out[m] = (row[m] - mean) * scale + shift
+            else:
+                for m in range(len(row)):
+                    out[m] = (row[m] - mean) * reciprocal * weight[0, m] + bias[0, m]
+
+
+@_kernel
+def by_x(g: Any, x: Any, means: Any, reciprocals: Any, weight: Any, centered: bool, d: Any) -> None:
+    """Write ``(g w - mean(g w) - z mean(g w z)) * reciprocal``, with z the standardized x."""
+    per_group = weight.shape[1] == 1
+    count = x.shape[0] * x.shape[2]
+    for k in range(x.shape[1]):
+        mean, reciprocal = means[k], reciprocals[k]
+        of_g, of_gz = 0.0, 0.0
+        for n in range(x.shape[0]):
+            row, slopes = x[n, k], g[n, k]
+            if per_group:
+                for m in range(len(row)):
+                    of_g += slopes[m]
+                    of_gz += slopes[m] * (row[m] - mean)
+            else:
+                for m in range(len(row)):
+                    h = slopes[m] * weight[0, m]
+                    of_g += h
+                    of_gz += h * (row[m] - mean)
+        w = weight[k, 0] if per_group else weight.dtype.type(1)
+        # What does not depend on m, in the array's own dtype.
+        scale = reciprocal * w
+        slope = x.dtype.type(of_gz / count * reciprocal * reciprocal * scale)
+        shift = x.dtype.type(of_g / count * scale) if centered else x.dtype.type(0)
+        for n in range(x.shape[0]):
+            row, slopes, out = x[n, k], g[n, k], d[n, k]
+            if per_group:
+                for m in range(len(row)):
+                    out[m] = slopes[m] * scale - shift - (row[m] - mean) * slope
+            else:
+                for m in range(len(row)):
+                    h = slopes[m] * weight[0, m]
+                    out[m] = h * scale - shift - (row[m] - mean) * slope
+
+
+@_kernel
+def by_weight(g: Any, x: Any, means: Any, reciprocals: Any, total: Any) -> None:
+    """Add ``g z`` to a total in float64, ``(G, 1)`` or ``(1, M)``, with z the standardized x."""
+    for k in range(x.shape[1]):
+        mean, reciprocal = means[k], reciprocals[k]
+        for n in range(x.shape[0]):
+            row, slopes = x[n, k], g[n, k]
+            if total.shape[1] == 1:
+                products = 0.0
+                for m in range(len(row)):
+                    products += slopes[m] * (row[m] - mean)
+                total[k, 0] += products * reciprocal
+            else:
+                for m in range(len(row)):
+                    total[0, m] += slopes[m] * (row[m] - mean) * reciprocal

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import numba
+import numpy as np
 
 
 def _kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -110,3 +111,21 @@ def by_weight(g: Any, x: Any, means: Any, reciprocals: Any, total: Any) -> None:
             else:
                 for m in range(len(row)):
                     total[0, m] += slopes[m] * (row[m] - mean) * reciprocal
+
+
+@_kernel
+def erf_of_singles(x: Any, above: Any, below: Any, out: Any) -> None:
+    """Write erf of float32: ``z P(z²) / Q(z²)``, with z in [-4, 4] and coefficients as tuples."""
+    for i in range(len(x)):
+        z = x[i]
+        z = np.float32(4) if z > 4 else z  # and a nan stays one
+        z = np.float32(-4) if z < -4 else z
+        square = z * z
+        p, q = np.float32(above[0]), np.float32(below[0])
+        for c in above[1:]:
+            p = p * square + np.float32(c)
+        for c in below[1:]:
+            q = q * square + np.float32(c)
+        y = z * p / q
+        y = np.float32(1) if y > 1 else y
+        out[i] = np.float32(-1) if y < -1 else y

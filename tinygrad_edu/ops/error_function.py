@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.ops.loops import compiled_loops
+
 Array = np.ndarray[Any, Any]
 
 # So many entries of float64 are 64 kB: with the few arrays beside them they stay in the cache.
@@ -59,6 +61,10 @@ def erf(x: Any) -> Array:
     # float16 has too few digits for the polynomials.
     flat = np.ascontiguousarray(x, np.float32 if x.dtype.itemsize <= 4 else np.float64).reshape(-1)
     out = np.empty_like(flat)
+    loops = compiled_loops(flat.size) if flat.dtype == np.float32 else None
+    if loops:
+        loops.erf_of_singles(flat, *_SINGLE, out)
+        return out.reshape(x.shape).astype(x.dtype, copy=False)
     on_block = _on_singles if flat.dtype == np.float32 else _on_doubles
     for i in range(0, flat.size, BLOCK):
         on_block(flat[i : i + BLOCK], out[i : i + BLOCK])

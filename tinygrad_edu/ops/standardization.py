@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import cache
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from tinygrad_edu.ops.declare import primitive
 from tinygrad_edu.ops.elementwise import sqrt
+from tinygrad_edu.ops.loops import compiled_loops
 from tinygrad_edu.ops.reduction import mean
 
 
@@ -215,21 +215,8 @@ def _standardized(x: Any, saved: Any, part: tuple[slice, ...]) -> Any:
 # With loops that are compiled
 
 
-# Of fewer entries than this NumPy's passes take less time than loading the compiler would.
-_WORTH_LOADING = 2**16
-
 # In shorter rows, such as the single number of a channel without space, there is nothing to gain.
 _SHORTEST_ROW = 16
-
-
-@cache
-def compiled_loops() -> ModuleType | None:
-    """The loops that the extra ``fast`` compiles; None where it is not installed."""
-    try:
-        from tinygrad_edu.ops import compiled
-    except ImportError:  # no Numba, or none that goes with this NumPy
-        return None
-    return compiled
 
 
 class _Loops(NamedTuple):
@@ -247,7 +234,7 @@ class _Loops(NamedTuple):
     def over(axes: tuple[int, ...], x: Any, weight: Any, bias: Any, g: Any = None) -> _Loops | None:
         """None where these arrays, or these axes, are not what the loops are for."""
         dtypes = {a.dtype for a in (x, weight, bias, g) if a is not None}
-        if x.size < _WORTH_LOADING or len(dtypes) > 1 or x.dtype not in (np.float32, np.float64):
+        if len(dtypes) > 1 or x.dtype not in (np.float32, np.float64):
             return None
         kept = _kept(x.shape, axes)
         groups = sorted({*range(x.ndim)} - {axis % x.ndim for axis in axes})
@@ -263,7 +250,7 @@ class _Loops(NamedTuple):
             in_two = (1, in_three[2])
         else:
             return None
-        compiled = compiled_loops() if in_three[2] >= _SHORTEST_ROW else None
+        compiled = compiled_loops(x.size) if in_three[2] >= _SHORTEST_ROW else None
         if compiled is None:
             return None
         return _Loops(
@@ -282,18 +269,21 @@ class _Loops(NamedTuple):
         return means.reshape(self.kept), variances.reshape(self.kept)
 
     def standardized(self, means: Any, reciprocals: Any) -> Any:
-        y = np.empty_like(self.x)
+        y = np.empty(self.shape, self.x.dtype)
         self.compiled.standardized(
-            self.x, means.ravel(), reciprocals.ravel(), self.weight, self.bias, y
+            self.x, means.ravel(), reciprocals.ravel(), self.weight, self.bias, self._as_x(y)
         )
-        return y.reshape(self.shape)
+        return y
 
     def by_x(self, means: Any, reciprocals: Any, centered: bool) -> Any:
-        d = np.empty_like(self.x)
+        d = np.empty(self.shape, self.x.dtype)
         self.compiled.by_x(
-            self.g, self.x, means.ravel(), reciprocals.ravel(), self.weight, centered, d
+            self.g, self.x, means.ravel(), reciprocals.ravel(), self.weight, centered, self._as_x(d)
         )
-        return d.reshape(self.shape)
+        return d
+
+    def _as_x(self, result: Any) -> Any:
+        return result.reshape(self.x.shape)
 
     def by_weight(self, means: Any, reciprocals: Any) -> Any:
         total = np.zeros(self.weight.shape)

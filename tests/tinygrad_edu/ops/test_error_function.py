@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from tinygrad_edu.ops import error_function, loops
 from tinygrad_edu.ops.error_function import BLOCK, erf
 
 
@@ -20,6 +21,16 @@ def test_it_is_pythons_to_a_few_of_the_last_bits(dtype, last_bits):
     assert erf(x).dtype == x.dtype
     assert error[expected != 0].max() <= last_bits * np.finfo(dtype).eps
     assert np.abs(erf(x)).max() <= 1
+
+
+def test_a_compiled_loop_agrees_to_the_last_bits(monkeypatch):
+    pytest.importorskip("numba", reason="the extra fast is not installed")
+    ends = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0])
+    x = np.concatenate([ends, np.linspace(-8, 8, loops.WORTH_LOADING)]).astype("f4")
+    found = erf(x)
+    monkeypatch.setattr(error_function, "compiled_loops", lambda entries: None)
+    np.testing.assert_allclose(found, erf(x), rtol=4 * np.finfo("f4").eps)
+    np.testing.assert_array_equal(np.signbit(found[1:]), np.signbit(erf(x)[1:]))
 
 
 @given(arrays("f8", array_shapes(max_dims=3, min_side=0, max_side=4),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import tinygrad_edu as tg
 from tinygrad_edu import Tensor
-from tinygrad_edu.ops import standardization
+from tinygrad_edu.ops import loops, standardization
 from tinygrad_edu.ops.standardization import standardize
 
 pytest.importorskip("numba", reason="the extra fast is not installed")
@@ -46,14 +46,14 @@ def results(x, g, axes, weight, bias, centered):
 def with_loops(*args):
     """Whatever the sizes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(standardization, "_WORTH_LOADING", 0)
+        patch.setattr(loops, "WORTH_LOADING", 0)
         patch.setattr(standardization, "_SHORTEST_ROW", 0)
         return results(*args)
 
 
 def without_loops(*args):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(standardization, "compiled_loops", lambda: None)
+        patch.setattr(standardization, "compiled_loops", lambda entries: None)
         return results(*args)
 
 
@@ -75,7 +75,7 @@ def large(dtype=np.float32):
 
 
 def test_large_arrays_take_the_compiled_loops(monkeypatch):
-    calls, compiled = [], standardization.compiled_loops()
+    calls, compiled = [], loops.compiled_loops(loops.WORTH_LOADING)
 
     def noting(name, loop):
         return lambda *args: (calls.append(name), loop(*args))
@@ -123,10 +123,8 @@ def test_a_view_is_taken_as_the_array_it_shows():
 def test_without_numba_the_ops_are_whole(monkeypatch):
     monkeypatch.setitem(sys.modules, "tinygrad_edu.ops.compiled", None)
     monkeypatch.delattr(tg.ops, "compiled", raising=False)
-    monkeypatch.setattr(
-        standardization, "compiled_loops", standardization.compiled_loops.__wrapped__
-    )
-    assert standardization.compiled_loops() is None
+    monkeypatch.setattr(loops, "_installed", loops._installed.__wrapped__)
+    assert loops.compiled_loops(loops.WORTH_LOADING) is None
     x, g, weight, bias = large()
     y, *_ = results(x, g, (-1,), weight, bias, True)
     z = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-3)

@@ -22,33 +22,45 @@ def _kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_kernel
-def moments(x: Any, centered: bool, means: Any, variances: Any) -> None:
-    """Write mean (0 if not ``centered``) and mean squared distance from it, of each group."""
+def _moments_of(x: Any, g: int, centered: bool) -> tuple[float, float]:
     count = x.shape[0] * x.shape[2]
-    for g in range(x.shape[1]):
-        total = 0.0
-        if centered:
-            for n in range(x.shape[0]):
-                row = x[n, g]
-                for m in range(len(row)):
-                    total += row[m]
-        mean = total / count
-        squares = 0.0
+    total, squares = 0.0, 0.0
+    if centered:
         for n in range(x.shape[0]):
             row = x[n, g]
             for m in range(len(row)):
-                squares += (row[m] - mean) ** 2
-        means[g], variances[g] = mean, squares / count
+                total += row[m]
+    mean = total / count
+    for n in range(x.shape[0]):
+        row = x[n, g]
+        for m in range(len(row)):
+            squares += (row[m] - mean) ** 2
+    return mean, squares / count
 
 
 @_kernel
-def standardized(x: Any, means: Any, reciprocals: Any, weight: Any, bias: Any, y: Any) -> None:
-    """Write ``(x - mean) * reciprocal * weight + bias``.
+def moments(x: Any, means: Any, variances: Any) -> None:
+    """Write mean and variance of each group."""
+    for g in range(x.shape[1]):
+        means[g], variances[g] = _moments_of(x, g, True)
 
-    Weight and bias are ``(G, 1)``, a number for each group, or ``(1, M)``, one for each place.
+
+@_kernel
+def standardized(
+    x: Any, weight: Any, bias: Any, eps: float, centered: bool, known: bool,
+    means: Any, reciprocals: Any, y: Any,
+) -> None:  # fmt: skip
+    """Write ``(x - mean) * reciprocal * weight + bias``, and mean and 1 / deviation of each group.
+
+    Args:
+        weight: ``(G, 1)``, a number for each group, or ``(1, M)``, one for each place; so the bias.
+        known: whether ``means`` and ``reciprocals`` are written already.
     """
     per_group = weight.shape[1] == 1
     for g in range(x.shape[1]):
+        if not known:  # for one group at a time, which is in the cache then
+            mean_of_g, variance = _moments_of(x, g, centered)
+            means[g], reciprocals[g] = mean_of_g, 1 / np.sqrt(variance + eps)
         mean, reciprocal = means[g], reciprocals[g]
         for n in range(x.shape[0]):
             row, out = x[n, g], y[n, g]

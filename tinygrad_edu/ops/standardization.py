@@ -96,9 +96,7 @@ def standardize(
     """
     loops = _Loops.over(axes, x, weight, bias)
     if loops:
-        means, variances = moments or loops.moments(centered)
-        reciprocals = 1 / np.sqrt(variances + eps)
-        return loops.standardized(means, reciprocals), (means, reciprocals)
+        return loops.standardized(eps, centered, moments)
     dtype = _dtype_of_moments(x)
     kinds = [x.dtype if x.dtype == np.float16 else dtype]
     kinds += [p.dtype for p in (weight, bias) if p is not None]
@@ -123,7 +121,7 @@ def moments(x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
     """Mean and variance over ``axes``, which stay with length 1; of halves in float32."""
     loops = _Loops.over(axes, x, None, None)
     if loops:
-        return loops.moments(True)
+        return loops.moments()
     means, variances = (np.empty(_kept(x.shape, axes), _dtype_of_moments(x)) for _ in range(2))
     for part in _parts(x.shape, axes):
         x_part = x[part].astype(means.dtype, copy=False)
@@ -263,17 +261,23 @@ class _Loops(NamedTuple):
             np.zeros(in_two, x.dtype) if bias is None else bias.reshape(in_two),
         )
 
-    def moments(self, centered: bool) -> tuple[Any, Any]:
-        means, variances = (np.empty(self.x.shape[1], self.x.dtype) for _ in range(2))
-        self.compiled.moments(self.x, centered, means, variances)
-        return means.reshape(self.kept), variances.reshape(self.kept)
+    def moments(self) -> tuple[Any, Any]:
+        means, variances = (np.empty(self.kept, self.x.dtype) for _ in range(2))
+        self.compiled.moments(self.x, means.ravel(), variances.ravel())
+        return means, variances
 
-    def standardized(self, means: Any, reciprocals: Any) -> Any:
+    def standardized(self, eps: float, centered: bool, moments: Any) -> tuple[Any, Any]:
+        """The result, and what to save: means and reciprocals."""
+        if moments is None:
+            means, reciprocals = (np.empty(self.kept, self.x.dtype) for _ in range(2))
+        else:
+            means, reciprocals = moments[0], 1 / np.sqrt(moments[1] + eps)
         y = np.empty(self.shape, self.x.dtype)
         self.compiled.standardized(
-            self.x, means.ravel(), reciprocals.ravel(), self.weight, self.bias, self._as_x(y)
-        )
-        return y
+            self.x, self.weight, self.bias, eps, centered, moments is not None,
+            means.ravel(), reciprocals.ravel(), self._as_x(y),
+        )  # fmt: skip
+        return y, (means, reciprocals)
 
     def by_x(self, means: Any, reciprocals: Any, centered: bool) -> Any:
         d = np.empty(self.shape, self.x.dtype)

@@ -245,10 +245,20 @@ class Tensor(Operators):
         options = self.attrs
         if op.saves:
             options = {**(options or {}), "saved": self.saved}
-        for x, rule in zip(inputs, op.rules_for(inputs) if op.variadic else op.rules, strict=True):
+        rules = op.rules_for(inputs) if op.variadic else op.rules
+        found: Any = ()
+        if op.together is not None:
+            needed = [isinstance(x, Tensor) and x.requires_grad for x in inputs]
+            if needed.count(True) > 1:
+                found = op.together(g, y, *operands, needed=needed, **(options or {}))
+        for i, x in enumerate(inputs):
+            rule = rules[i]
             if rule is None or not isinstance(x, Tensor) or not x.requires_grad:
                 continue
-            d = rule(g, y, *operands, **options) if options else rule(g, y, *operands)
+            if found:
+                d = found[i]
+            else:
+                d = rule(g, y, *operands, **options) if options else rule(g, y, *operands)
             data = x.data
             if d.__class__ is not ndarray or d.dtype is not data.dtype or d.shape != data.shape:
                 d = x.fit(d, op)

@@ -74,8 +74,15 @@ def standardized(
 
 
 @_kernel
-def by_x(g: Any, x: Any, means: Any, reciprocals: Any, weight: Any, centered: bool, d: Any) -> None:
-    """Write ``(g w - mean(g w) - z mean(g w z)) * reciprocal``, with z the standardized x."""
+def derivatives(
+    g: Any, x: Any, weight: Any, centered: bool, means: Any, reciprocals: Any,
+    by_x: Any, by_weight: Any, by_bias: Any,
+) -> None:  # fmt: skip
+    """Write what the gradient g of ``standardized`` comes to, by each of its operands.
+
+    With z the standardized x: by x, ``(g w - mean(g w) - z mean(g w z)) * reciprocal``. By weight
+    and bias, the sums of g z and g, are added to two arrays of float64 in their shape.
+    """
     per_group = weight.shape[1] == 1
     count = x.shape[0] * x.shape[2]
     for k in range(x.shape[1]):
@@ -92,37 +99,26 @@ def by_x(g: Any, x: Any, means: Any, reciprocals: Any, weight: Any, centered: bo
                     h = slopes[m] * weight[0, m]
                     of_g += h
                     of_gz += h * (row[m] - mean)
-        w = weight[k, 0] if per_group else weight.dtype.type(1)
+        of_gz *= reciprocal
+        w = weight[k, 0] if per_group else x.dtype.type(1)
+        if per_group:
+            by_bias[k, 0] += of_g
+            by_weight[k, 0] += of_gz
         # What does not depend on m, in the array's own dtype.
         scale = reciprocal * w
-        slope = x.dtype.type(of_gz / count * reciprocal * reciprocal * scale)
+        slope = x.dtype.type(of_gz / count * reciprocal * scale)
         shift = x.dtype.type(of_g / count * scale) if centered else x.dtype.type(0)
         for n in range(x.shape[0]):
-            row, slopes, out = x[n, k], g[n, k], d[n, k]
+            row, slopes, out = x[n, k], g[n, k], by_x[n, k]
             if per_group:
                 for m in range(len(row)):
                     out[m] = slopes[m] * scale - shift - (row[m] - mean) * slope
             else:
                 for m in range(len(row)):
-                    h = slopes[m] * weight[0, m]
-                    out[m] = h * scale - shift - (row[m] - mean) * slope
-
-
-@_kernel
-def by_weight(g: Any, x: Any, means: Any, reciprocals: Any, total: Any) -> None:
-    """Add ``g z`` to a total in float64, ``(G, 1)`` or ``(1, M)``, with z the standardized x."""
-    for k in range(x.shape[1]):
-        mean, reciprocal = means[k], reciprocals[k]
-        for n in range(x.shape[0]):
-            row, slopes = x[n, k], g[n, k]
-            if total.shape[1] == 1:
-                products = 0.0
-                for m in range(len(row)):
-                    products += slopes[m] * (row[m] - mean)
-                total[k, 0] += products * reciprocal
-            else:
-                for m in range(len(row)):
-                    total[0, m] += slopes[m] * (row[m] - mean) * reciprocal
+                    h, distance = slopes[m], row[m] - mean
+                    out[m] = h * weight[0, m] * scale - shift - distance * slope
+                    by_weight[0, m] += h * distance * reciprocal
+                    by_bias[0, m] += h
 
 
 @_kernel

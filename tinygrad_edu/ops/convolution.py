@@ -47,7 +47,41 @@ def _by_bias(g: Any, y: Any, x: Any, weight: Any, bias: Any, **geometry: Any) ->
     return sum(g, (0, *range(2, g.ndim)))
 
 
-@primitive(_by_input, _by_weight, _by_bias)
+def _together(
+    g: Any, y: Any, x: Any, weight: Any, bias: Any, needed: list[bool], stride: Lengths,
+    padding: Margins, dilation: Lengths, groups: int,
+) -> list[Any]:  # fmt: skip
+    geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    found: list[Any] = [None, None, _by_bias(g, y, x, weight, bias) if needed[2] else None]
+    kernel, size = weight.shape[2:], x.shape[2:]
+    # Past the ends of g by as much as lets every entry of x meet every position of the kernel.
+    margins = tuple(
+        (e - 1 - before, e - 1 - after)
+        for e, (before, after) in zip(extents(kernel, dilation), padding, strict=True)
+    )
+    # Many channels of g over a large x take longer than the windows of both.
+    too_many = math.prod(size) * g.shape[1] > 1.5 * math.prod(g.shape[2:]) * x.shape[1]
+    in_steps_of_1 = set(stride) == {1} and min(map(min, margins)) >= 0
+    if too_many or not (in_steps_of_1 and needed[0] and needed[1]):
+        found[0] = _by_input(g, y, x, weight, bias, **geometry) if needed[0] else None
+        found[1] = _by_weight(g, y, x, weight, bias, **geometry) if needed[1] else None
+        return found
+    # In steps of 1, x met the kernel's entry k where g meets it from the other end. So ∂L/∂x is a
+    # convolution of g with the kernel flipped, and ∂L/∂weight comes of the same windows of g.
+    rows = _rows_of_windows(g, kernel, stride, margins, dilation, groups, size)
+    channels, out = x.shape[1] // groups, g.shape[1] // groups
+    backwards = range(2, weight.ndim)
+    flipped = np.swapaxes(_weight_last(np.flip(weight, tuple(backwards)), groups), -1, -2)
+    by_x = rows @ flipped.reshape((groups, rows.shape[-1], channels))
+    found[0] = _channels_second(by_x.reshape((groups, len(x), *size, channels)))
+    x_rows = _channels_last(x, groups).reshape((groups, rows.shape[1], channels))
+    by_weight = (rows.mT @ x_rows).reshape((groups, *kernel, out, channels))
+    by_weight = np.moveaxis(by_weight, (-2, -1), (1, 2)).reshape(weight.shape)
+    found[1] = np.flip(by_weight, tuple(backwards))
+    return found
+
+
+@primitive(_by_input, _by_weight, _by_bias, together=_together)
 def convolution(
     x: Any,
     weight: Any,
@@ -194,10 +228,15 @@ def _rows_of_windows(
         padded[(slice(None), slice(None), *inside(size, padding))] = x
     else:
         padded = np.ascontiguousarray(x)
+    count, width = len(x[0]) * math.prod(output), math.prod(kernel) * x.shape[-1]
+    if x.shape[-1] == 1:  # then a window's runs are short, and those of an entry of it are longer
+        columns = np.empty((len(x), width, len(x[0]), *output), x.dtype)
+        for k, place in enumerate(positions(kernel, stride, dilation, output)):
+            columns[:, k] = padded[..., 0][(slice(None), slice(None), *place)]
+        return columns.reshape((len(x), width, count)).mT
     windows = windows_of(padded, 2, kernel, stride, dilation, output)
     # (groups, N, *output, channels, *kernel), of which the channels go last
     windows = np.moveaxis(windows, 2 + len(output), -1)
-    count, width = len(x[0]) * math.prod(output), math.prod(kernel) * x.shape[-1]
     return windows.reshape((len(x), count, width))
 
 

@@ -55,6 +55,7 @@ class Op:
         variadic: whether the op takes a sequence of inputs, of any length, as one argument.
         saves: whether the forward keeps something for the rules, passed to them as ``saved``.
         definition: the same function in terms of other ops, for a fused op.
+        together: all first derivatives at once, on arrays, where they share work.
         defaults: the attributes with their default values, in the order of the call.
     """
 
@@ -71,11 +72,12 @@ class Op:
         saves: bool = False,
         variadic: bool = False,
         definition: Callable[..., Any] | None = None,
+        together: Callable[..., Any] | None = None,
         doc: str | None = None,
     ) -> None:
         self.name, self.symbol = name, symbol
         self.on_floats, self.on_arrays = on_floats, on_arrays
-        self.rules, self.saves, self.definition = rules, saves, definition
+        self.rules, self.saves, self.definition, self.together = rules, saves, definition, together
         self.variadic = variadic
         self.arity = len(rules)
         self.defaults = _defaults(on_arrays, self.arity)
@@ -209,6 +211,7 @@ def primitive(
     saves: bool = False,
     variadic: bool = False,
     definition: Callable[..., Any] | None = None,
+    together: Callable[..., Any] | None = None,
     numpy: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Op]:
     """Declare an op on Tensors by decorating its forward, a function of ndarrays.
@@ -223,6 +226,9 @@ def primitive(
             attributes that are keyword-only, and the one rule also takes ``i=``.
         saves: the forward returns ``(y, saved)`` and the rules take ``saved``.
         definition: the same function in terms of other ops; required where ``saves``.
+        together: ``together(g, y, *inputs, needed, **attrs)``, for arrays, returns what the rules
+            do, for each input of which ``needed`` is true; None for another. It is called, for a
+            first derivative, where more than one is needed, so that work they share is done once.
         numpy: the NumPy function that is to accept Tensors through this op.
     """
 
@@ -237,6 +243,7 @@ def primitive(
             saves=saves,
             variadic=variadic,
             definition=definition,
+            together=together,
             doc=forward.__doc__,
         )
         return _registered(op, numpy)

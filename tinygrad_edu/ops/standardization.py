@@ -40,10 +40,10 @@ def _by_x(
     moments: Any, saved: Any,
 ) -> Any:  # fmt: skip
     # With z the standardized x: (g - mean(g) - z mean(g z)) / deviation
-    means, reciprocals = saved
     loops = _Loops.over(axes, x, weight, None, g)
     if loops:
-        return loops.by_x(means, reciprocals, centered)
+        return loops.derivatives(saved, centered)[0]
+    _, reciprocals = saved
     by_x = np.empty(x.shape, np.result_type(g, reciprocals))
     for part in _parts(x.shape, axes):
         g_part, z = g[part], _standardized(x, saved, part)
@@ -62,9 +62,6 @@ def _by_weight(
     moments: Any, saved: Any,
 ) -> Any:  # fmt: skip
     # g z, summed over the axes along which the weight was repeated
-    loops = _Loops.over(axes, x, weight, None, g)
-    if loops:
-        return loops.by_weight(*saved).reshape(weight.shape)
     by_weight = np.zeros(weight.shape, np.result_type(g, saved[1]))
     for part in _parts(x.shape, axes):
         of_part = _part_of(by_weight, part, x.ndim)
@@ -72,10 +69,32 @@ def _by_weight(
     return by_weight
 
 
+def _by_bias(g: Any, y: Any, *operands: Any, **options: Any) -> Any:
+    return g
+
+
+def _together(
+    g: Any, y: Any, x: Any, weight: Any, bias: Any, axes: Any, eps: Any, centered: bool,
+    moments: Any, saved: Any, needed: list[bool],
+) -> list[Any]:  # fmt: skip
+    loops = _Loops.over(axes, x, weight, bias, g) if needed[0] else None
+    if loops:
+        by_x, by_weight, by_bias = loops.derivatives(saved, centered)
+        return [
+            by_x,
+            None if weight is None else by_weight.reshape(weight.shape),
+            None if bias is None else by_bias.reshape(bias.shape),
+        ]
+    rest = (x, weight, bias, axes, eps, centered, moments, saved)
+    rules = (_by_x, _by_weight, _by_bias)
+    return [f(g, y, *rest) if need else None for f, need in zip(rules, needed, strict=True)]
+
+
 @primitive(
     _by_x,
     _by_weight,
-    lambda g, y, x, weight, bias, axes, eps, centered, moments, saved: g,
+    _by_bias,
+    together=_together,
     saves=True,
     definition=_definition,
 )
@@ -279,17 +298,16 @@ class _Loops(NamedTuple):
         )  # fmt: skip
         return y, (means, reciprocals)
 
-    def by_x(self, means: Any, reciprocals: Any, centered: bool) -> Any:
-        d = np.empty(self.shape, self.x.dtype)
-        self.compiled.by_x(
-            self.g, self.x, means.ravel(), reciprocals.ravel(), self.weight, centered, self._as_x(d)
-        )
-        return d
+    def derivatives(self, saved: tuple[Any, Any], centered: bool) -> tuple[Any, Any, Any]:
+        """By x in its shape, by weight and by bias in the shape that the loops take them in."""
+        means, reciprocals = saved
+        by_x = np.empty(self.shape, self.x.dtype)
+        by_weight, by_bias = (np.zeros(self.weight.shape) for _ in range(2))
+        self.compiled.derivatives(
+            self.g, self.x, self.weight, centered, means.ravel(), reciprocals.ravel(),
+            self._as_x(by_x), by_weight, by_bias,
+        )  # fmt: skip
+        return by_x, by_weight.astype(by_x.dtype), by_bias.astype(by_x.dtype)
 
     def _as_x(self, result: Any) -> Any:
         return result.reshape(self.x.shape)
-
-    def by_weight(self, means: Any, reciprocals: Any) -> Any:
-        total = np.zeros(self.weight.shape)
-        self.compiled.by_weight(self.g, self.x, means.ravel(), reciprocals.ravel(), total)
-        return total.astype(self.x.dtype)

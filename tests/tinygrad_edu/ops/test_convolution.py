@@ -79,6 +79,22 @@ def test_a_convolution_is_its_definition(call):
 
 @given(calls())
 @settings(max_examples=60)
+def test_each_gradient_alone_is_what_it_is_beside_the_others(call):
+    n, x, weight, bias, options = call
+    arrays = (x, weight, bias)
+
+    def gradients(*learned):
+        leaves = [Tensor(a, requires_grad=i in learned) for i, a in enumerate(arrays)]
+        y = CONVOLUTIONS[n](*leaves, **options)
+        y.backward(numbers(y.shape, 3))
+        return [leaf.grad for leaf in leaves]
+
+    for i, together in enumerate(gradients(0, 1, 2)):
+        np.testing.assert_array_equal(gradients(i)[i], together, strict=True)
+
+
+@given(calls())
+@settings(max_examples=60)
 def test_a_transposed_convolution_is_the_adjoint_and_so_is_each_gradient(call):
     # ⟨conv(x, w), g⟩ = ⟨x, transposed(g, w)⟩, exactly for whole numbers; and since that sum is
     # linear in each of x, w and g, it is each one's product with its gradient as well.

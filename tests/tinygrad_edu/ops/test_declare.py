@@ -69,6 +69,26 @@ def test_an_op_that_saves_is_differentiated_twice_through_its_definition():
     assert np.var(Tensor([1.0, 3.0])).item() == 5
 
 
+def test_derivatives_that_share_work_are_taken_together_where_both_are_needed():
+    asked = []
+
+    def together(g, y, a, b, needed):
+        asked.append(needed)
+        return g * b, g * a
+
+    @tg.primitive(lambda g, y, a, b: g * b, lambda g, y, a, b: g * a, together=together)
+    def my_product(a, b):
+        """a b."""
+        return a * b
+
+    a, b = Tensor([2.0], requires_grad=True), Tensor([3.0], requires_grad=True)
+    my_product(a, b).backward()
+    my_product(a, b.detach()).backward()
+    assert (a.grad.tolist(), b.grad.tolist()) == ([6], [2])
+    assert asked == [[True, True]]
+    gradcheck(my_product, np.array([1.0, -2.0]), np.array([0.5, 3.0]), order=2)
+
+
 def test_an_input_without_a_rule_is_a_constant():
     gate = tg.elementwise(
         "my_gate",

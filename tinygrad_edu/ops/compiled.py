@@ -122,10 +122,15 @@ def derivatives(
 
 
 @_kernel
-def erf_of_singles(x: Any, above: Any, below: Any, out: Any) -> None:
-    """Write erf of float32: ``z P(z²) / Q(z²)``, with z in [-4, 4] and coefficients as tuples."""
+def erf_of_singles(
+    x: Any, scale: Any, above: Any, below: Any, factor: Any, shift: Any, out: Any
+) -> None:
+    """Write ``factor * erf(scale * x) + shift`` of float32.
+
+    erf is ``z P(z²) / Q(z²)``, with z in [-4, 4] and the coefficients of P and Q as tuples.
+    """
     for i in range(len(x)):
-        z = x[i]
+        z = x[i] * scale
         z = np.float32(4) if z > 4 else z  # and a nan stays one
         z = np.float32(-4) if z < -4 else z
         square = z * z
@@ -136,4 +141,5 @@ def erf_of_singles(x: Any, above: Any, below: Any, out: Any) -> None:
             q = q * square + np.float32(c)
         y = z * p / q
         y = np.float32(1) if y > 1 else y
-        out[i] = np.float32(-1) if y < -1 else y
+        y = np.float32(-1) if y < -1 else y
+        out[i] = y * factor + shift

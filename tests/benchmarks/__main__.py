@@ -34,25 +34,32 @@ FOLDER = Path(__file__).parent
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and save what was found."""
     options = _parser().parse_args(arguments)
-    # Before any process of a contender starts: they all inherit it.
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(options.threads)
-    os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={str(options.threads > 1).lower()}"
     asked = [each for each in CONTENDERS if each == "ours" or each in options.against]
     present = [each for each in asked if find_spec(CONTENDERS[each])]
     if missing := sorted(set(asked) - set(present)):
         _say(f"not installed, so not measured: {', '.join(missing)}")
     wanted = [w for w in WORKLOADS if any(part in w.name for part in options.only)]
     start = time.perf_counter()
-    entries: list[Entry] = []
-    for workload in wanted:
-        _say(f"{workload.name}: {workload.what}")
-        entries.append(measured(workload, present, options.rounds, options.seconds))
-        _say(table.line(entries[-1]))
+
+    def each_workload(threads: int, contenders: list[str]) -> list[Entry]:
+        _with_threads(threads)
+        entries: list[Entry] = []
+        for workload in wanted:
+            _say(f"{workload.name}: {workload.what}")
+            entries.append(measured(workload, contenders, options.rounds, options.seconds))
+            _say(table.line(entries[-1]))
+        return entries
+
     found = {
         "machine": _machine(options.threads),
-        "workloads": [entry.as_dict() for entry in entries],
+        "workloads": [e.as_dict() for e in each_workload(options.threads, present)],
     }
+    if "one-thread" in options.also and options.threads > 1:
+        _say("with one thread")
+        threaded = [each for each in present if each in ("ours", "numpy", "torch", "jax")]
+        for alone, entry in zip(each_workload(1, threaded), found["workloads"], strict=True):
+            entry["ratios with one thread"] = alone.as_dict()["ratios"]
+        _with_threads(options.threads)
     if "processes" in options.also:
         _say("whole processes")
         found["processes"] = processes.measured(present, options.rounds)
@@ -92,14 +99,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--also",
         nargs="*",
-        default=["processes", "growth"],
-        choices=["processes", "growth"],
+        default=["one-thread", "processes", "growth"],
+        choices=["one-thread", "processes", "growth"],
         metavar="PART",
-        help="processes (imports, training to an accuracy) and growth; both by default, and neither"
-        " if --also has nothing after it",
+        help="one-thread (the workloads once more, with one), processes (imports, training to an"
+        " accuracy) and growth; all by default, and none if --also has nothing after it",
     )
     parser.add_argument("--out", type=Path, default=FOLDER, help="a folder for the results")
     return parser
+
+
+def _with_threads(count: int) -> None:
+    """Every process of a contender that starts from now on has so many threads."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(count)
+    os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={str(count > 1).lower()}"
 
 
 def _machine(threads: int) -> dict[str, str | int]:

@@ -1,14 +1,16 @@
 """The process of one contender: it imports one library, and times what it is told to.
 
 It reads a request per line and answers with a line, both in JSON: ``prepare`` a workload, ``time``
-it, or measure the ``memory`` of its first steps.
+it, ``profile`` it, or measure the ``memory`` of its first steps.
 """
 
 from __future__ import annotations
 
+import cProfile
 import importlib
 import json
 import os
+import pstats
 import sys
 import time
 from pathlib import Path
@@ -53,6 +55,17 @@ class Contender:
             step()
         return {"seconds": (now() - start) / count}
 
+    def profile(self, seconds: float) -> dict[str, Any]:
+        """The share of a step's time that each function takes itself, the largest first."""
+        assert self.task is not None
+        profiler, end = cProfile.Profile(), time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            profiler.runcall(self.task.step)
+        found: dict[Any, Any] = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
+        total = sum(own for _, _, own, _, _ in found.values())
+        shares = {_place(place): own / total for place, (_, _, own, _, _) in found.items()}
+        return {"shares": dict(sorted(shares.items(), key=lambda item: -item[1])[:6])}
+
     def memory(self, workload: str) -> dict[str, Any]:
         """By how much the first five steps raise the memory of this process, in bytes."""
         found = next(each for each in WORKLOADS if each.name == workload)
@@ -61,6 +74,15 @@ class Contender:
         for _ in range(5):
             task.step()
         return {"bytes": _peak() - before}
+
+
+def _place(place: tuple[str, int, str]) -> str:
+    """A function, as people would look for it."""
+    file, line, name = place
+    if not line:  # "<method 'reduce' of 'numpy.ufunc' objects>", which stands in no file
+        return name.strip("<>").replace("built-in method ", "")
+    file = "/".join(Path(file).parts[-2:])
+    return f"a rule at {file}:{line}" if name == "<lambda>" else f"{name} in {file}"
 
 
 def _forget_peak() -> int:

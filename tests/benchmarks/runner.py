@@ -31,11 +31,13 @@ class Entry:
         workload: what was done.
         seconds: by contender, the mean time of a step in each round.
         memory: by contender, by how many bytes the first steps raised its memory.
+        shares: of our step's time, by function, where a target was missed.
     """
 
     workload: Workload
     seconds: dict[str, list[float]] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
 
     def median(self, contender: str) -> float:
         """The median time of a step."""
@@ -55,7 +57,14 @@ class Entry:
             "seconds": self.seconds,
             "memory": self.memory,
             "ratios": {each: self.ratio(each) for each in self.seconds if each != "ours"},
+            "shares": self.shares,
+            "why": self.workload.why,
         }
+
+    def misses(self) -> bool:
+        """Whether a ratio is above its target."""
+        targets = self.workload.targets.items()
+        return any(each in self.seconds and self.ratio(each) > aim for each, aim in targets)
 
 
 class Process:
@@ -116,6 +125,8 @@ def measured(workload: Workload, contenders: Sequence[str], rounds: int, seconds
         for _ in range(rounds):
             for each, process in processes.items():
                 entry.seconds[each].append(process.ask("time", seconds=seconds)["seconds"])
+        if entry.misses():
+            entry.shares = processes["ours"].ask("profile", seconds=seconds)["shares"]
     finally:
         for process in processes.values():
             process.__exit__()

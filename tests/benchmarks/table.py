@@ -53,13 +53,14 @@ def _lines(found: Found) -> Iterator[str]:
         " median over the rounds, with the quickest and the slowest; a ratio is the median of each"
         " round's, our time to theirs, so that below 1 we are faster. The limit is what the bare"
         " matrix products, or the bytes at the bandwidth of a copy, take. **Bold** is a target that"
-        " was missed."
+        " was missed. The extra `fast` was installed."
     )
     yield ""
     known = [f"{name} {value}" for name, value in machine.items() if name not in ("date", "cpu")]
     yield f"{machine['date']}, {machine['cpu']}: {', '.join(known)}."
     yield ""
     yield from _workload_table(found["workloads"])
+    yield from _remaining(found["workloads"])
     if "processes" in found:
         yield from _process_tables(found["processes"])
     if "growth" in found:
@@ -67,26 +68,51 @@ def _lines(found: Found) -> Iterator[str]:
 
 
 def _workload_table(workloads: list[Any]) -> Iterator[str]:
-    yield "| workload | ours | limit | peer | its time | ratio | target | memory, ours / theirs |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield (
+        "| workload | ours | limit | peer | its time | ratio | with one thread | target |"
+        " memory, ours / theirs |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|"
     for each in workloads:
         seconds, memory = each["seconds"], each["memory"]
         ours = _spread(seconds["ours"])
         limit = duration(statistics.median(seconds["limit"])) if "limit" in seconds else ""
         peers = [name for name in seconds if name not in ("ours", "limit")]
+        alone = each.get("ratios with one thread", {})
         name = f"{each['name']}: {each['what']}"
         for peer in peers or [""]:
-            cells = [name, ours, limit, peer, "", "", "", _megabytes(memory.get("ours"))]
+            cells = [name, ours, limit, peer, "", "", "", "", _megabytes(memory.get("ours"))]
             if peer:
                 ratio, target = each["ratios"][peer], each["targets"].get(peer)
                 cells[4:] = [
                     _spread(seconds[peer]),
                     _ratio(ratio, target),
+                    f"{alone[peer]:.3g}" if peer in alone else "",
                     "" if target is None else f"{target:.3g}",
                     f"{_megabytes(memory.get('ours'))} / {_megabytes(memory.get(peer))}",
                 ]
             yield f"| {' | '.join(cells)} |"
             name = ours = limit = ""
+    yield ""
+
+
+def _remaining(workloads: list[Any]) -> Iterator[str]:
+    missed = [each for each in workloads if each["shares"]]
+    if not missed:
+        return
+    yield "## Where the remaining time is"
+    yield ""
+    yield (
+        "Of the workloads that missed a target: what the functions take of our step themselves,"
+        " with what NumPy does for them, as `cProfile` sees it. It adds to functions that are"
+        " called often."
+    )
+    yield ""
+    yield "| workload | shares of our step | what keeps it |"
+    yield "|---|---|---|"
+    for each in missed:
+        shares = [f"{share:.0%} {name}" for name, share in each["shares"].items() if share > 0.03]
+        yield f"| {each['name']} | {'; '.join(shares)} | {each['why']} |"
     yield ""
 
 

@@ -1,6 +1,7 @@
 """The benchmarks measure what they say; how long it takes is not tested."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,6 +25,20 @@ def test_a_run_compares_times_and_saves_a_table_a_picture_and_the_numbers(tmp_pa
     assert "| MLP step, batch 16" in (tmp_path / "README.md").read_text()
     assert (tmp_path / "results.svg").read_text().startswith("<?xml")
     assert "| MLP step, batch 16" in capsys.readouterr().out
+
+
+def test_a_missed_target_is_profiled_and_a_second_pass_has_one_thread(tmp_path, monkeypatch):
+    never = replace(next(w for w in WORKLOADS if w.name == "layer norm"), targets={"limit": 0.0})
+    monkeypatch.setattr("tests.benchmarks.__main__.WORKLOADS", [never])
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # to be as it was afterwards
+    options = "--against limit --rounds 1 --seconds 0.01 --threads 2 --also one-thread --out"
+    main([*options.split(), str(tmp_path)])
+    (entry,) = json.loads((tmp_path / "results.json").read_text())["workloads"]
+    assert entry["shares"]
+    assert 0.3 < sum(entry["shares"].values()) <= 1
+    assert any("standardiz" in place for place in entry["shares"])
+    page = (tmp_path / "README.md").read_text()
+    assert "## Where the remaining time is" in page
 
 
 def test_times_of_different_results_are_not_compared(tmp_path):

@@ -28,6 +28,7 @@ class Workload:
         data: makes what it works on.
         targets: by contender, the largest ratio of our time to theirs that is aimed at.
         tolerance: how far losses and gradients may differ, relative to the largest.
+        why: what keeps us from a target, where that is known.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Workload:
     data: Callable[[], Data]
     targets: Mapping[str, float] = field(default_factory=dict)
     tolerance: float = 2e-4
+    why: str = ""
 
 
 def _normal(rng: np.random.Generator, *shape: int) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +20,9 @@ from viz.selection import leading_to_parameters, neighbourhood, without_constant
 
 # At this resolution the text of a PNG is readable at its natural size.
 PNG_DPI = 144
+
+# A pixel of a page is 1/96 of an inch. A notebook gets a picture of more boxes as SVG only.
+_CSS_DPI, _MOST_AS_PNG = 96, 150
 
 # A graph with more boxes than this is not read: by itself it is drawn with modules closed.
 READABLE = 60
@@ -179,9 +183,19 @@ class Drawing:
     def _svg_bytes(self) -> bytes:
         return self.svg().encode()
 
-    def _repr_svg_(self) -> str:
-        """What a notebook shows."""
-        return self.svg()
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[Any, Any]:
+        """What a notebook shows, and has for readers who have not run it.
+
+        Until a notebook is trusted, which running it makes it, JupyterLab shows no SVG in it.
+        """
+        shown: dict[str, Any] = {"image/svg+xml": self.svg(), "text/plain": repr(self)}
+        if len(self.picture.boxes) > _MOST_AS_PNG:
+            return shown, {}
+        png = self.png()
+        # The first chunk of a PNG begins with the size.
+        size = (int.from_bytes(png[at : at + 4]) * _CSS_DPI // PNG_DPI for at in (16, 20))
+        shown["image/png"] = base64.b64encode(png).decode()
+        return shown, {"image/png": dict(zip(("width", "height"), size, strict=True))}
 
     def __repr__(self) -> str:
         nodes, arrows = len(self.picture.boxes), len(self.picture.arrows)

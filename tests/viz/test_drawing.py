@@ -1,5 +1,6 @@
 """A drawing shows itself in notebooks, and is written whole or not at all."""
 
+import base64
 import math
 import re
 from xml.etree import ElementTree
@@ -62,8 +63,21 @@ def test_a_failure_leaves_the_old_file_as_it_was(neuron, tmp_path, monkeypatch):
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("graph.dot", "old")]
 
 
-def test_notebooks_show_svg(neuron):
-    assert ElementTree.fromstring(neuron._repr_svg_()).tag.endswith("svg")
+def test_notebooks_show_svg_and_have_a_png_of_that_size_for_where_they_do_not(neuron):
+    shown, about = neuron._repr_mimebundle_()
+    svg = ElementTree.fromstring(shown["image/svg+xml"])
+    assert svg.tag.endswith("svg")
+    assert base64.b64decode(shown["image/png"]) == neuron.png()
+    points = float(svg.get("width").removesuffix("pt"))
+    assert about["image/png"]["width"] == pytest.approx(points / 72 * 96, abs=2)
+
+
+def test_a_large_picture_is_shown_without_a_png():
+    x = Value(1.0)
+    for _ in range(drawing._MOST_AS_PNG):
+        x = x + 1.0
+    shown, about = viz.draw(x)._repr_mimebundle_()
+    assert (shown.keys(), about) == ({"image/svg+xml", "text/plain"}, {})
 
 
 def test_a_png_is_large_enough_to_read(neuron):

@@ -63,6 +63,23 @@ def numbers(tab):
     )
 
 
+# Of every text in a box: the ratio of its luminance to that of the box, the lighter to the darker.
+CONTRASTS = """() => {
+    const luminance = (colour) => {
+        const [r, g, b] = colour.match(/[\\d.]+/g).map((c) => c / 255)
+            .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+    };
+    return [...document.querySelectorAll(".box")].flatMap((box) => {
+        const behind = luminance(getComputedStyle(box.querySelector("rect")).fill);
+        return [...box.querySelectorAll("text")].map((text) => {
+            const ink = luminance(getComputedStyle(text).fill);
+            return Math.max(ink, behind) / Math.min(ink, behind);
+        });
+    });
+}"""
+
+
 def assert_agrees(tab, page, root):
     """The data and gradient in every box are those of the engine, to the four digits shown."""
     found = tg.gradients(root)
@@ -91,6 +108,19 @@ def test_stepping_to_the_end_shows_the_engine_s_numbers(show, graph):
     assert len(said) == 2 * results + 1  # each op forward, the seed, each op backward
     assert len(set(said)) == len(said)
     assert_agrees(tab, page, loss)
+
+
+def test_at_every_step_what_a_box_says_stands_out_from_it(show):
+    tab = show(viz.page(expression()[0]))
+    tab.emulate_media(reduced_motion="reduce")  # or a colour may be on its way to another
+    for dark in (False, True):
+        tab.emulate_media(color_scheme="dark" if dark else "light")
+        tab.keyboard.press("Home")
+        least = [tab.evaluate(CONTRASTS)]
+        while tab.is_enabled("#forth"):
+            tab.click("#forth")
+            least.append(tab.evaluate(CONTRASTS))
+        assert min(map(min, least)) >= 4.5  # as the Web Content Accessibility Guidelines ask
 
 
 def test_steps_follow_the_traversal_forward_and_then_in_reverse(show):

@@ -167,7 +167,8 @@ else:
 #
 # Training is the loop of notebook 3: loss, `backward`, a step of the optimizer, `zero_grad`, again.
 # `Trainer` is that loop, with batches, held-out data and a history. First a linear model, which can
-# only draw a straight line; then one with a hidden layer.
+# only draw a straight line (notebook 3 says why more of them would not help); then one with hidden
+# layers between which there is an activation.
 
 # %%
 moons = nn.data.moons(400, noise=0.15, seed=0)
@@ -206,17 +207,6 @@ viz.plots.decision_boundary(
 viz.plots.decision_boundary(
     lambda at: nn.training.predict(curved, at.astype(np.float32)), inputs, labels
 )
-
-# %% [markdown]
-# Stacking more linear modules would not have helped. Without something curved between them they
-# are one linear map, $W_2 (W_1 x + b_1) + b_2 = (W_2 W_1)\, x + (W_2 b_1 + b_2)$:
-
-# %%
-first, second = nn.Linear(2, 16), nn.Linear(16, 2)
-both = nn.Sequential(first, second)
-W = second.weight.data @ first.weight.data
-b = second.weight.data @ first.bias.data + second.bias.data
-assert np.allclose(both(points).data, points @ W.T + b, atol=1e-6)
 
 # %% [markdown]
 # ## Digits

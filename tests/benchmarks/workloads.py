@@ -209,41 +209,59 @@ def _curvature() -> Data:
     return data
 
 
+# What keeps us from a target.
+_PYTHON = (
+    "NumPy's own calls are about a third of it; the rest is Python, which records a node and later"
+    " calls its rule. PyTorch does both in C++."
+)
+_VALUES = (
+    "65,600 Values, each recorded by one Python call and differentiated by two more. The garbage"
+    " collector, which looks at every one of them, takes a third of the forward pass. Fewer calls"
+    " would mean fewer nodes, and these are there to be seen."
+)
+_CORE = "NumPy and the compiled loops work on one core here, PyTorch on all."
+_NARROW = (
+    "OpenBLAS makes products 32 columns wide at less than half of the speed of wide ones, and the"
+    " windows have to be copied out for them; PyTorch's oneDNN does without either."
+)
+_BLAS = "Half of it are OpenBLAS's products; the rest are passes over arrays, on one core."
+
 SMALL, LARGE = _parameters(200, 32, 32), _parameters(4, 1024, 1024)
 
 WORKLOADS = [
     Workload("make-moons step, Values", "moons", "100 samples, MLP 2-16-16-1, SGD", _moons,
-             {"micrograd": 1 / 15}, 1e-9),
+             {"micrograd": 1 / 15}, 1e-9, _VALUES),
     Workload("wide graph of Values", "wide_graph", "built and backward, 24,575 nodes", _wide_graph,
              {}, 1e-9),
     Workload("tiny elementwise op", "chain", "900 ops on 16 floats, and backward", _chain,
-             {"torch": 0.5, "mygrad": 0.35, "autograd": 0.2}),
+             {"torch": 0.5, "mygrad": 0.35, "autograd": 0.2}, why=_PYTHON),
     Workload("long chain of tiny ops", "chain", "9,000 ops on 16 floats, and backward",
              _long_chain),
     *(
         Workload(f"MLP step, batch {n}", "mlp", "784-256-128-10, cross-entropy, SGD",
-                 lambda n=n: _mlp(n), {"torch": 0.95, "numpy": 1.05})
+                 lambda n=n: _mlp(n), {"torch": 0.95, "numpy": 1.05}, why=_BLAS)
         for n in (16, 128, 1024)
     ),
     Workload("LeNet-5 step", "lenet", "64 x 1 x 28 x 28, SGD", _lenet,
-             {"torch": 1.3, "mygrad": 0.2}),
+             {"torch": 1.3, "mygrad": 0.2}, why=_NARROW),
     Workload("3x3 convolution", "convolution", "64 x 32 x 16 x 16 to 32, and backward",
-             _one_convolution, {"torch": 1.3, "mygrad": 0.2}),
+             _one_convolution, {"torch": 1.3, "mygrad": 0.2}, why=_NARROW),
     Workload("ResNet-18's first stage", "stage", "4 x 64 x 32 x 32, two blocks, and backward",
              _stage, tolerance=1e-3),
     Workload("softmax cross-entropy", "cross_entropy", "256 x 1000, and backward", _cross_entropy,
-             {"torch": 1.0}),
+             {"torch": 1.0}, why=_CORE),
     Workload("layer norm", "layer_norm", "4096 x 256, and backward",
-             _norm(4096, 256, features=256), {"torch": 1.0}),
+             _norm(4096, 256, features=256), {"torch": 1.0}, why=_CORE),
     Workload("batch norm", "batch_norm", "64 x 32 x 28 x 28, and backward",
-             _norm(64, 32, 28, 28, features=32), {"torch": 1.0}),
+             _norm(64, 32, 28, 28, features=32), {"torch": 1.0}, why=_CORE),
     Workload("attention", "attention", "8 x 64 x 128, 4 heads, and backward", _attention,
-             {"torch": 1.2}),
-    Workload("GPT block", "block", "8 x 64 x 128, 4 heads, and backward", _block, {"torch": 1.2}),
+             {"torch": 1.2}, why=_BLAS),
+    Workload("GPT block", "block", "8 x 64 x 128, 4 heads, and backward", _block, {"torch": 1.2},
+             why=_BLAS),
     Workload("LSTM", "lstm", "64 steps of 16 x 64, and backward", _lstm),
     *(
         Workload(f"{name}, {size} parameters", name.lower(), "one step of the optimizer", data,
-                 {"torch": 1.0})
+                 {"torch": 1.0}, why=_CORE)
         for name in ("SGD", "Adam", "AdamW")
         for size, data in (("200 small", SMALL), ("4 large", LARGE))
     ),

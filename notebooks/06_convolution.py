@@ -175,7 +175,7 @@ for k, (i, j) in enumerate(np.ndindex(3, 3)):
 
 plot = viz.plots.filters(strided.reshape(3, 3, 7, 7))
 plot.figure.set_size_inches(4.2, 3.4)
-plot.set_title("∂y/∂x of each output: row i, column j", loc="left", fontsize=10)
+plot.set_title("∂y/∂x of each output: row i, column j", loc="left", fontsize=10, pad=14)
 plot
 
 # %%
@@ -376,8 +376,9 @@ plot
 #
 # ## What a filter looks for
 #
-# An output is large where the window looks like the kernel. Four kernels made by hand: a mean, the
-# change from left to right, that from top to bottom, and a pixel against its neighbours.
+# An output is the dot product of a window and the kernel. So of all windows of one length, as
+# vectors, it is largest for the one that looks like the kernel. Four kernels made by hand: a mean,
+# the change from left to right, that from top to bottom, and a pixel against its neighbours.
 
 # %%
 digits = nn.data.digits()
@@ -411,6 +412,11 @@ viz.plots.feature_maps(maps)
 # map moves with it. This is why a convolution has to learn a stroke once, not once for each place.
 
 # %%
+windows = rng.normal(size=(1000, 1, 3, 3))
+windows *= np.linalg.norm(across) / np.linalg.norm(windows, axis=(2, 3), keepdims=True)
+of_itself = tg.conv2d(across[None, None], across[None, None]).item()
+assert tg.conv2d(windows, across[None, None]).max() < of_itself
+
 flat = np.full((1, 1, 6, 6), 0.7)
 assert np.allclose(tg.conv2d(flat, handmade)[:, 0], 0.7)
 assert np.allclose(tg.conv2d(flat, handmade)[:, 1:], 0)
@@ -548,7 +554,7 @@ for old, new in zip(before, after, strict=True):
 
 plot = viz.plots.filters(np.stack([before[:, 0], after[:, 0]]))
 plot.figure.set_size_inches(7, 2.4)
-plot.set_title("before and after training", loc="left", fontsize=10)
+plot.set_title("before and after training", loc="left", fontsize=10, pad=14)
 plot
 
 # %%
@@ -614,7 +620,7 @@ for c in range(6):
     assert np.linalg.matrix_rank(as_full[:, c].reshape(8, 9), tol=1e-4) == 1
 
 plot = viz.plots.filters(as_full)
-plot.set_title("rows: outputs, columns: inputs", loc="left", fontsize=10)
+plot.set_title("row: output, column: input", loc="left", fontsize=10, pad=14)
 plot
 
 # %% [markdown]
@@ -681,10 +687,14 @@ def first_gradient(model):
 plain, residual = deep("full", skip=False), deep("full", skip=True)
 assert first_gradient(plain) < 1e-12
 assert 0.1 < first_gradient(residual) < 100
-viz.plots.gradient_flow(plain)
+plot = viz.plots.gradient_flow(plain)
+plot.set_xlim(1e-15, 100)
+plot
 
 # %%
-viz.plots.gradient_flow(residual)
+plot = viz.plots.gradient_flow(residual)
+plot.set_xlim(1e-15, 100)
+plot
 
 # %% [markdown]
 # In the plain stack *all* the weights get next to nothing. A weight's gradient is the signal that
@@ -716,7 +726,7 @@ assert min(of_weights) > 0.1
 # the blocks are the identity, and the deep network is a shallow one that has room to grow.
 
 # %%
-scales = np.linspace(0, 1, 21)
+scales = np.linspace(0.05, 1, 20)
 flow = {
     f"{kind}, {'with a skip' if skip else 'without'}": [
         first_gradient(deep(kind, skip, scale)) for scale in scales
@@ -727,15 +737,17 @@ flow = {
 
 shallow = first_gradient(deep("full", skip=False, blocks=0))
 for kind in ("full", "separable"):
+    assert first_gradient(deep(kind, skip=False, scale=0)) == 0
+    at_0 = first_gradient(deep(kind, skip=True, scale=0))
+    assert math.isclose(at_0, shallow, rel_tol=1e-4)
+
     without, with_skip = flow[f"{kind}, without"], flow[f"{kind}, with a skip"]
-    assert without[0] == 0
-    assert math.isclose(with_skip[0], shallow, rel_tol=1e-4)
+    assert without[-1] > shallow / 100
     assert min(with_skip) > shallow / 2
     assert with_skip[-1] > 1000 * shallow
-    assert without[-1] > shallow / 100
 
-# Half the weights in each of 16 convolutions: to powers of two, nothing else changes.
-half, whole = flow["full, without"][10], flow["full, without"][20]
+# ReLU(z / 2) = ReLU(z) / 2, so that each of 16 blocks halves what goes through it.
+half, whole = flow["full, without"][9], flow["full, without"][19]
 assert math.isclose(whole / half, 2**16, rel_tol=0.05)
 
 plot = viz.plots.lines(flow, "scale of the weights, in twentieths", "first gradient")

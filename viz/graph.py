@@ -333,10 +333,11 @@ def options(op: Op, attrs: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         (name, _option(value))
         for name, value in (attrs or {}).items()
         if isinstance(value, np.ndarray) or not _same(value, op.defaults.get(name))
-        # Ones for every axis, such as a stride, and a single group say nothing.
+        # Ones for every axis, such as a stride, no padding, and a single group say nothing.
         if not (
             isinstance(value, tuple) and value and all(isinstance(x, int) and x == 1 for x in value)
         )
+        if not (name == "padding" and not np.any(value))
         if (name, value) != ("groups", 1)
     ]
 

@@ -197,6 +197,14 @@ def test_options_that_are_not_defaults_are_drawn():
     assert [row.get("axis") for row in rows] == [None, "1", None]
 
 
+def test_a_convolution_shows_its_padding_and_stride_only_if_it_has_any():
+    x, weight = Tensor(np.ones((1, 1, 4, 4)), requires_grad=True), np.ones((1, 1, 2, 2))
+    plain = dict(draw(tg.conv2d(x, weight)).picture.boxes[-1].rows)
+    assert not plain.keys() & {"padding", "stride", "dilation", "groups"}
+    padded = dict(draw(tg.conv2d(x, weight, padding=1, stride=2)).picture.boxes[-1].rows)
+    assert (padded["padding"], padded["stride"]) == ("((1, 1), (1, 1))", "(2, 2)")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"depth": -1}, "depth .* not -1"), ({"radius": 1.5}, r"radius .* not 1\.5")],

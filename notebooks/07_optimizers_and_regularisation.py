@@ -42,8 +42,7 @@ nn.manual_seed(0)
 #   \nabla L = \begin{pmatrix} x \\ 25\,y \end{pmatrix}$$
 #
 # Every smooth loss looks like this near a minimum, with one curvature for each direction: here 1
-# and 25. Their ratio, the *condition number* $\kappa = 25$, is what makes a valley narrow. Far
-# worse ones are common.
+# and 25. Their ratio, the *condition number* $\kappa = 25$, is what makes a valley narrow.
 
 # %%
 CURVATURES = np.array([1.0, 25.0])
@@ -426,9 +425,29 @@ assert np.allclose(other_unit[:, 0], straight["Adam"][:, 0], atol=1e-6)
 draw_paths(in_turned, turned, height=4)
 
 # %% [markdown]
-# In a network the layers, and the weights of rare and of frequent features, have gradients of very
-# different size. That is where a step size for each entry pays.
-#
+# So a step size for each entry pays where gradients differ in size *along the axes*. In a network
+# they do: a weight from an input that is rarely on has a small gradient. Here are handwritten
+# digits, and the gradients of a first layer, pixel by pixel.
+
+# %%
+digits = nn.data.digits()
+model = nn.zoo.feedforward([(1, 8, 8), 64, 10], rng=np.random.default_rng(0))
+tg.cross_entropy(model(digits.inputs), digits.targets).backward()
+
+by_pixel = np.linalg.norm(model[1].weight.grad, axis=0)
+ink = digits.inputs.reshape(-1, 64).mean(axis=0)
+assert not by_pixel[ink == 0].any()
+by_pixel, ink = by_pixel[ink > 0], ink[ink > 0]
+assert np.corrcoef(np.log(ink), np.log(by_pixel))[0, 1] > 0.9
+assert by_pixel.max() > 100 * by_pixel.min()
+
+viz.plots.lines(
+    {"a first layer": np.sort(by_pixel)},
+    "pixel, from the smallest gradient to the largest",
+    "norm of the gradient of a pixel's weights",
+)
+
+# %% [markdown]
 # ## On handwritten digits
 #
 # 800 digits to learn from, 360 held out, a network with one hidden layer, six times through the
@@ -487,7 +506,6 @@ assert abs(adam_best - adamw_best) < 0.02
 # And momentum? Five optimizers, each at a rate of its own:
 
 # %%
-digits = nn.data.digits()
 rest, held_out = nn.data.random_split(digits, [1437, 360])
 train, _ = nn.data.random_split(rest, [800, 637])
 
@@ -558,8 +576,8 @@ assert reached > adam_best - 0.05
 #
 # $$\operatorname{Var}\theta = \frac{\eta\,\sigma^2}{\lambda\,(2 - \eta\lambda)}.$$
 #
-# A large rate comes down fast, and then *hovers* at a height proportional to $\eta$. A small one
-# ends lower, and takes long to arrive. So begin large and end small. Below, 400 runs at once in the
+# A large rate comes down fast, and then *hovers*, the higher, the larger it is. A small one ends
+# lower, and takes long to arrive. So begin large and end small. Below, 400 runs at once in the
 # valley, with $\sigma = 2$.
 
 
@@ -597,11 +615,12 @@ for lr in (0.06, 0.006):
 squares = {name: run.sum(axis=1)[::5] for name, run in noisy_runs.items()}
 fast, small, annealed = (run[-1] for run in squares.values())
 assert annealed < small < fast
+assert squares["constant 0.06"][10] < squares["constant 0.006"][10] / 10  # after 50 steps
 viz.plots.lines(squares, "step / 5", "mean square distance")
 
 # %% [markdown]
-# The usual schedules, for 100 steps and a rate of 1. The curve that most people use now is a linear
-# *warmup* of $w$ steps, then a *cosine* down to 0 at step $T$:
+# The usual schedules, for 100 steps and a rate of 1. The last is a linear *warmup* of $w$
+# steps, then a *cosine* down to 0 at step $T$:
 #
 # $$\eta_t = \eta\,\frac{t + 1}{w} \quad (t < w), \qquad
 #   \eta_t = \frac{\eta}{2}\left(1 + \cos\frac{\pi\,(t - w)}{T - w}\right) \quad (t \ge w)$$

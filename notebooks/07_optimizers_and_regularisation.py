@@ -503,7 +503,7 @@ assert abs(adam_best - adamw_best) < 0.02
 # where it is when the loss is scaled. Between Adam and AdamW, with its usual decay of 0.01, there
 # is nothing to choose in so short a run.
 #
-# And momentum? Five optimizers, each at a rate of its own:
+# And momentum? Three kinds of SGD at one rate, and two others at rates of their own:
 
 # %%
 rest, held_out = nn.data.random_split(digits, [1437, 360])

@@ -850,7 +850,6 @@ assert side_seen([1, 1]) == 5
 assert side_seen([1, 1, 1, 1]) == 9
 assert side_seen([1, 2, 4, 8]) == 31
 print(f"{31 * 31} weights instead of {4 * 3 * 3}, per pair of channels")
-assert 31 * 31 == 961
 
 # %% [markdown]
 # **3.** The edge filter `across` is a column times a row. Show that it can therefore be replaced by

@@ -319,7 +319,7 @@ class Module:
         missing = [name for name in own if name not in given] if strict else []
         unexpected = [name for name in given if name not in own] if strict else []
         mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...] | str]] = {}
-        for name in own.keys() & given.keys():
+        for name in [name for name in own if name in given]:
             want, got = np.shape(plain(own[name])), given[name]
             if got.dtype.kind not in "biuf":
                 mismatched[name] = (want, str(got.dtype))

@@ -267,8 +267,8 @@ class Optimizer:
         unexpected = [n for n in given if n not in own and not n.endswith(".initial_lr")]
         mismatched: dict[str, Any] = {
             name: ((own[name],), (given[name],))
-            for name in own.keys() & given.keys()
-            if name.endswith(".params") and own[name] != given[name]
+            for name in own
+            if name in given and name.endswith(".params") and own[name] != given[name]
         }
         parameters = {f"state.{i}": p for i, p in enumerate(self.parameters)}
         loaded: dict[Node, State] = {}

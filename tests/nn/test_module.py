@@ -184,6 +184,14 @@ def test_a_state_dict_that_does_not_fit_names_everything_wrong_and_loads_nothing
         np.testing.assert_array_equal(data, before[name])
 
 
+def test_what_does_not_match_is_named_in_the_order_of_the_model():
+    model = nn.zoo.feedforward([2, *range(3, 9), 2])  # enough names that no set keeps their order
+    wrong = {name: np.zeros((1, 1, 1)) for name in reversed(model.state_dict())}
+    with pytest.raises(nn.StateDictError) as failure:
+        model.load_state_dict(wrong)
+    assert list(failure.value.mismatched) == list(model.state_dict())
+
+
 def test_a_state_dict_of_text_is_refused_before_anything_is_loaded():
     linear = nn.Linear(1, 1)
     before = linear.state_dict()

@@ -21,6 +21,7 @@
 
 # %%
 import tempfile
+import textwrap
 from itertools import pairwise
 from pathlib import Path
 
@@ -66,8 +67,8 @@ for k in range(4):  # a slice is a smaller network, of the same modules
 model
 
 # %% [markdown]
-# Add a loss, $L = \sum (x_3 - y)^2$, and draw the graph. Every $x_k$ is a box, with the gradient
-# $\partial L/\partial x_k$ in it.
+# Add a loss, $L = \sum (x_3 - y)^2$, and draw the graph. Every $x_k$ is a box, and
+# ‖grad‖ in it is the length of its gradient $\partial L/\partial x_k$.
 
 # %%
 L = ((passed[-1] - target) ** 2).sum()
@@ -81,18 +82,17 @@ viz.draw(L, direction="TB", constants=False)
 # and they tell in which order they work.
 
 # %%
-order = []
+diary = []
 
 
 def ran(module, inputs, output):
-    order.append(("forward", names[module]))
-    print(f"forward   {names[module]}: {inputs[0].shape} in, {output.shape} out")
+    diary.append(f"forward   {names[module]}: {inputs[0].shape} in, {output.shape} out")
+    output.label = f"x{len(diary)}"  # for the picture below
 
 
 def received(module, grad_inputs, grad_outputs):
-    order.append(("backward", names[module]))
     arrived, left = grad_outputs[0], grad_inputs[0]
-    print(f"backward  {names[module]}: {arrived.shape} arrives, {left.shape} goes on")
+    diary.append(f"backward  {names[module]}: {arrived.shape} arrives, {left.shape} goes on")
 
 
 names = {module: f"{k} {type(module).__name__}" for k, module in enumerate(model)}
@@ -101,18 +101,23 @@ remove += [module.register_full_backward_hook(received) for module in model]
 
 x.zero_grad()
 model.zero_grad()
-((model(x) - target) ** 2).sum().backward()
+L = ((model(x) - target) ** 2).sum()
+L.label = "L"
+L.backward()
 
-there = ["0 Linear", "1 Tanh", "2 Linear"]
-assert order[:3] == [("forward", name) for name in there]
-assert order[3:] == [("backward", name) for name in reversed(there)]
 for each in remove:
     each()
+print(*diary, sep="\n")
+
+order = [line.split(":")[0].split(maxsplit=1) for line in diary]
+there = ["0 Linear", "1 Tanh", "2 Linear"]
+assert order[:3] == [["forward", name] for name in there]
+assert order[3:] == [["backward", name] for name in reversed(there)]
 
 # %% [markdown]
 # It cannot be otherwise. For its $\partial L/\partial x_{k-1}$ module $k$ needs
 # $\partial L/\partial x_k$, and that comes from the module after it. Step through it: *forward*
-# lights up the boxes downwards, *backward* upwards.
+# lights up the boxes downwards, *backward* upwards. The frames are the modules.
 
 # %%
 viz.page(L, title="Three modules, forward and backward")
@@ -135,7 +140,7 @@ viz.page(L, title="Three modules, forward and backward")
 W1, W3 = model[0].weight.data, model[2].weight.data
 J1, J2, J3 = W1, np.diag(1 - passed[2].data ** 2), W3
 
-for J, module, at in zip((J1, J2, J3), model, passed, strict=False):
+for J, module, at in zip((J1, J2, J3), model, passed[:3], strict=True):
     assert np.allclose(J, tg.jacobian(module)(at.data), rtol=1e-12)
     h = 1e-6  # and by finite differences: move one input at a time, both ways
     steps = np.eye(len(at.data)) * h
@@ -195,9 +200,15 @@ print(f"from the left: {left:,} multiplications; from the right: {right:,}")
 
 # %% [markdown]
 # That is why training uses *reverse mode*: there is one loss, and there are many inputs. And no
-# matrix $J_k$ is ever built: tanh multiplies its incoming gradient by $1 - \tanh^2$, which is what
-# the diagonal matrix would have done.
-#
+# matrix $J_k$ is ever built: tanh multiplies the gradient that arrives by $1 - \tanh^2$, entry by
+# entry, which is what the diagonal matrix would have done.
+
+# %%
+arrived = g @ J3
+assert np.allclose(arrived @ J2, arrived * (1 - passed[2].data ** 2), rtol=1e-12)
+assert np.allclose(arrived @ J2, tg.vjp(model[1], passed[1].data)[1](arrived)[0], rtol=1e-12)
+
+# %% [markdown]
 # Each module also gives its own parameters their gradient, from what arrived at it and what went
 # into it. So all of backward is a loop. Each module here runs on its own, and sees of the others
 # only the gradient that is handed to it:
@@ -233,7 +244,7 @@ assert np.allclose(model[0].weight.grad, np.outer(g @ J3 @ J2, x.data), rtol=1e-
 # ## Parts made of parts
 #
 # A Sequential is a module, so it can stand in another one. The brackets change nothing:
-# $(f_4 \circ f_3) \circ (f_2 \circ f_1)$ is the same function as without them. What you gain is
+# $f_3 \circ (f_2 \circ f_1)$ is the same function as without them. What you gain is
 # that the parts have names, and can be taken, run, drawn and replaced as one.
 
 # %%
@@ -263,9 +274,10 @@ assert sum(p.data.size for p in nested.parameters()) == (2 + 1) * 16 + (16 + 1) 
 assert nested.get_submodule("body.0") is flat[0]
 
 labels = np.array([0, 1, 1, 0, 1])
-viz.draw(tg.cross_entropy(nested(points), labels), depth=1, constants=False, direction="TB")
+viz.draw(tg.cross_entropy(nested(points), labels), depth=0, constants=False)
 
 # %% [markdown]
+# Each part is one box, and its gradient that of all its parameters; `depth=1` opens the boxes.
 # (`cross_entropy` turns scores and labels into a loss. Notebook 5 takes it apart; all you need now
 # is that it is small where the right class has the highest score by far.)
 #
@@ -295,7 +307,7 @@ try:
     flat(points)
 except tg.ShapeError as error:
     complaint = str(error)
-    print(complaint)
+    print(textwrap.fill(complaint, 96))
 
 assert "in 4" in complaint
 flat[4] = head
@@ -324,12 +336,12 @@ assert not {*flat[4].parameters()} & {*optimizer.parameters}
 #
 # ## Two moons
 #
-# Now train one. Two half circles, 200 points to learn from and 100 to test on, and two networks:
+# Now train one. Two half circles, 200 points to learn from and 100 to check on, and two networks:
 # a single Linear, and the nested one from above. `Trainer` is the loop of notebook 3, with batches,
 # and with scores after every epoch. An *epoch* is once through the data.
 
 # %%
-train, test = nn.data.random_split(nn.data.moons(300, noise=0.15, seed=0), [200, 100])
+train, check = nn.data.random_split(nn.data.moons(300, noise=0.15, seed=0), [200, 100])
 
 
 def new_classifier():
@@ -345,7 +357,7 @@ nn.manual_seed(0)
 histories, trained = {}, {}
 for name, network in {"one Linear": nn.Linear(2, 2), "nested": new_classifier()}.items():
     trainer = Trainer(network, nn.optim.AdamW(network.parameters(), lr=0.03))
-    histories[name] = trainer.fit(train, validation=test, epochs=60)
+    histories[name] = trainer.fit(train, validation=check, epochs=60)
     trained[name] = network
 
 viz.plots.curves(histories["nested"])
@@ -355,22 +367,23 @@ viz.plots.curves(histories["nested"])
 
 # %%
 for name, network in trained.items():
-    scores = evaluate(network, test)
+    scores = evaluate(network, check)
     print(f"{name:10}  loss {scores['loss']:.3f}, accuracy {scores['accuracy']:.0%}")
     assert np.isclose(scores["loss"], histories[name][-1]["validation_loss"])
 
-    logits = predict(network, test.inputs).astype(np.float64)
+    logits = predict(network, check.inputs).astype(np.float64)
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    assert np.isclose(scores["loss"], -np.log(p[np.arange(100), test.targets]).mean(), rtol=1e-5)
-    assert scores["accuracy"] == (logits.argmax(axis=1) == test.targets).mean()
+    assert np.isclose(scores["loss"], -np.log(p[np.arange(100), check.targets]).mean(), rtol=1e-5)
+    assert scores["accuracy"] == (logits.argmax(axis=1) == check.targets).mean()
 
 network = trained["nested"]
-assert evaluate(trained["one Linear"], test)["accuracy"] < 0.9 < 0.95
-assert evaluate(network, test)["accuracy"] > 0.95
+assert evaluate(trained["one Linear"], check)["accuracy"] < 0.9 < 0.95
+assert evaluate(network, check)["accuracy"] > 0.95
 
 # %% [markdown]
 # The *decision boundary* is where two classes have the same score. For one Linear it is a straight
-# line. The network's is bent.
+# line, the network's is bent. You can tell without a picture: where the line is straight, the middle
+# between two points of one side is on that side, too.
 
 
 # %%
@@ -379,9 +392,20 @@ def scores_of(module):
     return lambda at: predict(module, at.astype(np.float32))
 
 
+def is_bent(module, points):
+    """Whether the middle between two points of a predicted class is somewhere of another class."""
+    sides = predict(module, points).argmax(axis=1)
+    i, j = np.nonzero(sides[:, None] == sides)
+    middles = predict(module, (points[i] + points[j]) / 2).argmax(axis=1)
+    return bool((middles != sides[i]).any())
+
+
+assert not is_bent(trained["one Linear"], check.inputs)
+assert is_bent(network, check.inputs)
+
 figure, places = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for axes, (name, each) in zip(places, trained.items(), strict=True):
-    viz.plots.decision_boundary(scores_of(each), test.inputs, test.targets, ax=axes)
+    viz.plots.decision_boundary(scores_of(each), check.inputs, check.targets, ax=axes)
     axes.set_title(name)
 plt.show()
 
@@ -391,24 +415,25 @@ plt.show()
 # body returns two numbers, you can look at both.
 
 # %%
-at = predict(network.body, test.inputs)
-assert np.allclose(predict(network.head, at), predict(network, test.inputs), atol=1e-6)
+at = predict(network.body, check.inputs)
+assert np.allclose(predict(network.head, at), predict(network, check.inputs), atol=1e-6)
 
 figure, places = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-viz.plots.decision_boundary(scores_of(network), test.inputs, test.targets, ax=places[0])
-viz.plots.decision_boundary(scores_of(network.head), at, test.targets, ax=places[1])
+viz.plots.decision_boundary(scores_of(network), check.inputs, check.targets, ax=places[0])
+viz.plots.decision_boundary(scores_of(network.head), at, check.targets, ax=places[1])
 places[0].set_title("what goes into the body")
 places[1].set_title("what comes out of it, and the head's line")
 plt.show()
 
-# A straight line it is: the two scores are equal where n·x + c = 0, with these n and c.
+# The head's line: its two scores are equal where n·x + c = 0, with these n and c.
 W, b = network.head.weight.data, network.head.bias.data
 n, c = W[1] - W[0], b[1] - b[0]
-assert np.array_equal(at @ n + c > 0, predict(network, test.inputs).argmax(axis=1) == 1)
+assert np.array_equal(at @ n + c > 0, predict(network, check.inputs).argmax(axis=1) == 1)
+assert not is_bent(network.head, at)
 
 # %% [markdown]
-# That is what hidden layers are for: to move the data until a line will do. Nobody told the body
-# where to; the gradient that came back through the head did.
+# That is what hidden layers are for: to move the data until a line will do, or nearly. Nobody told
+# the body where to; the gradient that came back through the head did.
 #
 # ## Digits
 #
@@ -446,7 +471,7 @@ viz.plots.curves(history)
 # %%
 scores = evaluate(reader, final)
 print(f"accuracy on {len(final)} digits it never saw: {scores['accuracy']:.1%}")
-assert history[-1]["train_accuracy"] > 0.999
+assert history[-1]["train_accuracy"] > 0.999 > history[-1]["validation_accuracy"]
 assert 0.95 < scores["accuracy"] < history[-1]["train_accuracy"]
 
 # %% [markdown]
@@ -523,7 +548,7 @@ try:
     letters.load_state_dict(reader.state_dict())
 except nn.StateDictError as error:
     mismatched = error.mismatched
-    print(error)
+    print(textwrap.fill(str(error), 96))
 
 assert mismatched == {"head.weight": ((26, 32), (10, 32)), "head.bias": ((26,), (10,))}
 for name, data in letters.state_dict().items():
@@ -538,10 +563,11 @@ try:
     letters.load_state_dict({**part, "tail.weight": np.zeros((26, 32))})
 except nn.StateDictError as error:
     missing, unexpected = error.missing, error.unexpected
-    print(error)
+    print(textwrap.fill(str(error), 96))
 
 assert missing == ["head.weight", "head.bias"]
 assert unexpected == ["tail.weight"]
+
 letters.load_state_dict(part, strict=False)  # or: the trunk, and leave the head as it is
 assert np.array_equal(letters.trunk[1].weight.data, reader.trunk[1].weight.data)
 assert np.array_equal(letters.head.weight.data, start["head.weight"])
@@ -554,8 +580,8 @@ assert np.array_equal(letters.head.weight.data, start["head.weight"])
 #
 # **1. Which end first?** A curve in a space of 100 dimensions is a network with *one* input, say
 # the layers $1 \to 100 \to 100 \to 100$. From which end is the product of its jacobians cheaper,
-# and by how much? Compute the jacobian of such a network from the cheaper end with `tg.jvp`, in one
-# run, and compare with `tg.jacobian`, which goes from the other end, one output at a time.
+# and by how much? `tg.jacobian` goes through the network once for every output. `tg.jvp` returns
+# $Jd$ for one nudge $d$ of the input. Show that a single call of it is enough for all of $J$ here.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 left, right = from_left_and_right([1, 100, 100, 100])
@@ -571,7 +597,7 @@ curve = nn.Sequential(
 t = np.array([0.3])
 _, speed = tg.jvp(curve, (t,), (np.array([1.0]),))
 assert np.allclose(speed, tg.jacobian(curve)(t)[:, 0], rtol=1e-10, atol=1e-12)
-# jvp takes a nudge of the input along, forward: forward mode. It is made for few inputs.
+# J has a single column, and that is J d for d = 1. With many inputs it would take as many calls.
 
 # %% [markdown]
 # **2. A module that changes nothing.** Insert a new `nn.Linear(64, 64)` into the trunk of the

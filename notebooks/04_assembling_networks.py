@@ -87,7 +87,6 @@ diary = []
 
 def ran(module, inputs, output):
     diary.append(f"forward   {names[module]}: {inputs[0].shape} in, {output.shape} out")
-    output.label = f"x{len(diary)}"  # for the picture below
 
 
 def received(module, grad_inputs, grad_outputs):
@@ -101,10 +100,7 @@ remove += [module.register_full_backward_hook(received) for module in model]
 
 x.zero_grad()
 model.zero_grad()
-L = ((model(x) - target) ** 2).sum()
-L.label = "L"
-L.backward()
-
+((model(x) - target) ** 2).sum().backward()
 for each in remove:
     each()
 print(*diary, sep="\n")
@@ -117,10 +113,12 @@ assert order[3:] == [["backward", name] for name in reversed(there)]
 # %% [markdown]
 # It cannot be otherwise. For its $\partial L/\partial x_{k-1}$ module $k$ needs
 # $\partial L/\partial x_k$, and that comes from the module after it. Step through it: *forward*
-# lights up the boxes downwards, *backward* upwards. The frames are the modules.
+# goes down the picture, *backward* up. The boxes 0, 1 and 2 are the modules; a click opens one.
 
 # %%
-viz.page(L, title="Three modules, forward and backward")
+L = ((model(x) - target) ** 2).sum()  # without hooks
+L.label = "L"
+viz.page(L, title="Three modules")
 
 # %% [markdown]
 # ## The chain rule is a product of matrices
@@ -382,7 +380,7 @@ assert evaluate(network, check)["accuracy"] > 0.95
 
 # %% [markdown]
 # The *decision boundary* is where two classes have the same score. For one Linear it is a straight
-# line, the network's is bent. You can tell without a picture: where the line is straight, the middle
+# line, the network's is bent. You can tell without a picture: if the line is straight, the middle
 # between two points of one side is on that side, too.
 
 

@@ -23,7 +23,9 @@ def sources(notebook):
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_it_runs(name, tmp_path):
+def test_it_runs(name, tmp_path, monkeypatch):
+    # There is a process of tests on every core already; more threads would only wait.
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
     notebook = jupytext.read(FOLDER / f"{name}.py")
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     where = {"metadata": {"path": str(tmp_path)}}

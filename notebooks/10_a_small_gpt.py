@@ -16,7 +16,7 @@
 #
 # **After this notebook you can** say what each part of a GPT does to a number and to its gradient,
 # write attention by hand, train a small GPT on a text, and tell how good it is.\
-# **It takes** about 75 minutes, of which one is training.\
+# **It takes** about 75 minutes.\
 # **Before it** come softmax and cross-entropy (5), optimizers (7) and skips (6).
 
 # %%
@@ -54,6 +54,7 @@ def docstrings(package):
 lines = [line for package in (tg, nn, viz) for line in docstrings(package)]
 frequent = {c for c, count in Counter("\n".join(lines)).items() if count >= 30}
 lines = ["".join(c for c in line if c in frequent) for line in lines]
+lines = list(dict.fromkeys(lines))  # none is both trained on and held out
 train_text = "\n".join(line for i, line in enumerate(lines) if i % 10)
 held_out_text = "\n".join(line for i, line in enumerate(lines) if not i % 10)
 

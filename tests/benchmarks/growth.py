@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import nn
+import viz
 from tinygrad_edu import Tensor, Value
 
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
@@ -26,11 +27,21 @@ def _deep(n: int, x: Any) -> Callable[[], None]:
 
 
 def _wide(n: int, x: Any) -> Callable[[], None]:
+    return lambda: _tree(n, x).backward(retain_graph=False)
+
+
+def _tree(n: int, x: Any) -> Any:
+    row = [x + 1.0 for _ in range(n // 2)]
+    while len(row) > 1:
+        row = [a + b for a, b in zip(row[::2], row[1::2], strict=False)]
+    return row[0]
+
+
+def _drawn(n: int) -> Callable[[], None]:
+    root = _tree(n, Value(0.0))
+
     def run() -> None:
-        row = [x + 1.0 for _ in range(n // 2)]
-        while len(row) > 1:
-            row = [a + b for a, b in zip(row[::2], row[1::2], strict=False)]
-        row[0].backward(retain_graph=False)
+        viz.draw(root).svg()
 
     return run
 
@@ -55,6 +66,7 @@ SERIES: dict[str, tuple[tuple[int, ...], Callable[[int], Callable[[], None]]]] =
     "nodes, a tree of Values": (SIZES, lambda n: _wide(n, Value(0.0))),
     "nodes, a chain of Tensors": (SIZES, lambda n: _deep(n, Tensor(0.0, requires_grad=True))),
     "nodes, a tree of Tensors": (SIZES, lambda n: _wide(n, Tensor(0.0, requires_grad=True))),
+    "nodes drawn, a tree of Values": ((16, 32, 64, 128, 256, 512, 1024), _drawn),
     "batch, 4 layers of 128": (
         tuple(2**k for k in range(0, 13, 2)),
         lambda n: _network(n, 128, 4),

@@ -156,7 +156,10 @@ def _process_tables(found: Found) -> Iterator[str]:
 def _growth_table(found: Found) -> Iterator[str]:
     yield "## How time grows"
     yield ""
-    yield "Forward and backward; the slope of log time over log size in the larger half of sizes."
+    yield (
+        "Forward and backward, or drawn with all gradients as SVG; the slope of log time over log"
+        " size in the larger half of sizes."
+    )
     yield ""
     yield "| of | smallest | largest | slope |"
     yield "|---|---|---|---|"

@@ -81,7 +81,9 @@ def _chain() -> Data:
 
 
 def _mlp(batch: int) -> Data:
-    rng = np.random.default_rng(0)
+    # Of the first seeds, the one with no z nearer to relu's kink than 8e-6, where rounding could
+    # decide on which side of it a sample is, and so whether two libraries agree.
+    rng = np.random.default_rng(1)
     sizes = [784, 256, 128, 10]
     parameters: dict[str, Array] = {}
     for i, (a, b) in enumerate(itertools.pairwise(sizes)):

@@ -133,7 +133,8 @@ class Module:
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Run ``forward`` with this module's path as the scope of the graph."""
         run = self.forward if self._hooks is None else self._hooks.around(self)
-        paths, records, outer = _paths.get(), *mode.get()
+        paths = _paths.get()
+        records, outer = mode.get()
         if paths is None:  # this is the model itself
             token = _paths.set({module: path for path, module in self.named_modules()})
             try:
@@ -199,8 +200,9 @@ class Module:
                 continue
             seen.add(module)
             yield path, module
-            children = [(_join(path, name), child) for name, child in module._modules.items()]
-            stack.extend(reversed(children))
+            if module._modules:
+                children = [(_join(path, name), child) for name, child in module._modules.items()]
+                stack.extend(reversed(children))
 
     def named_parameters(self) -> Iterator[tuple[str, Node]]:
         """The path and node of every parameter; a shared parameter comes once."""

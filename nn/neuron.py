@@ -1,6 +1,7 @@
 """The scalar tier: neurons, layers and networks of Values, one number at a time.
 
 It is slow and shows everything: each weight, each product and each partial derivative is a node.
+Fused neurons leave the products out of the graph, which is several times faster.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ class Neuron(OfNeurons):
         in_features: the number of inputs.
         activation: the name of an activation, one of ``nn.ACTIVATIONS``.
         fan_out: the number of neurons beside it, which Glorot's initial scale asks for.
+        fused: make z one node, by ``tg.weighted_sum``, and not one of each product and sum. All
+            numbers and gradients are the same.
         rng: where the initial weights come from; the shared generator by default.
 
     Attributes:
@@ -81,11 +84,13 @@ class Neuron(OfNeurons):
         activation: str = "tanh",
         *,
         fan_out: int = 1,
+        fused: bool = False,
         rng: np.random.Generator | None = None,
     ) -> None:
         in_features = check_integer("Neuron's in_features", in_features)
         self._apply_activation = activation_function(activation)
         self.activation_name = activation
+        self.fused = fused
         start = init.for_activation(
             activation, in_features, fan_out, (in_features,), random.generator(rng)
         )
@@ -102,22 +107,32 @@ class Neuron(OfNeurons):
                 f"a neuron with {len(self.weights)} weights{f' in {scope}' if scope else ''}"
                 f" takes {len(self.weights)} inputs, not {len(x)}"
             )
+        z = self._fused_sum(x) if self.fused else self._sum(x)
+        z.label = "z"
+        a = self._apply_activation(z)
+        if a is not z:
+            a.label = "a"
+        # Results of this call, neither parameters nor modules: there is nothing to register.
+        self.__dict__.update(z=z, activation=a)
+        return a
+
+    def _sum(self, x: Sequence[Any]) -> Value:
         weighted = self.weights[0] * x[0]
         for w, xi in zip(self.weights[1:], x[1:], strict=True):
             weighted = weighted + w * xi
-        self.z = weighted + self.bias
-        self.z.label = "z"
-        self.activation = self._apply_activation(self.z)
-        if self.activation is not self.z:
-            self.activation.label = "a"
-        return self.activation
+        return weighted + self.bias
+
+    def _fused_sum(self, x: Sequence[Any]) -> Value:
+        z: Value = tg.weighted_sum(self.weights, x, self.bias)
+        return z
 
     def __getstate__(self) -> dict[str, Any]:
         # For copy and pickle: a copy of the neuron has not been called yet.
         return {**super().__getstate__(), "z": None, "activation": None}
 
     def _extra_repr(self) -> str:
-        return f"{len(self.weights)} inputs, {self.activation_name}"
+        fused = ", fused" if self.fused else ""
+        return f"{len(self.weights)} inputs, {self.activation_name}{fused}"
 
     def _describe(self) -> str:
         return f"Neuron({self._extra_repr()}): {len(self._parameters)}"
@@ -130,6 +145,7 @@ class Layer(OfNeurons):
         in_features: the number of inputs of each neuron.
         out_features: the number of neurons.
         activation: as for ``Neuron``.
+        fused: as for ``Neuron``.
         rng: where the initial weights come from.
 
     Attributes:
@@ -142,11 +158,12 @@ class Layer(OfNeurons):
         out_features: int,
         activation: str = "tanh",
         *,
+        fused: bool = False,
         rng: np.random.Generator | None = None,
     ) -> None:
         out_features = check_integer("Layer's out_features", out_features)
         self.neurons = tuple(
-            Neuron(in_features, activation, fan_out=out_features, rng=rng)
+            Neuron(in_features, activation, fan_out=out_features, fused=fused, rng=rng)
             for _ in range(out_features)
         )
 
@@ -199,6 +216,8 @@ class MLP(OfNeurons):
         activation: of the layers but the last: a name for all, or a list of one for each.
         output_activation: of the last layer.
         dropout: the probability of dropping the output of a neuron but the last ones, in training.
+        fused: make z of each neuron one node, as for ``Neuron``: a step takes about a quarter of
+            the time, and pictures have no products.
         rng: where the initial weights and the chance of dropout come from.
 
     Attributes:
@@ -218,6 +237,7 @@ class MLP(OfNeurons):
         output_activation: str = "linear",
         *,
         dropout: float = 0.0,
+        fused: bool = False,
         rng: np.random.Generator | None = None,
     ) -> None:
         if not layer_sizes:
@@ -230,7 +250,7 @@ class MLP(OfNeurons):
                 f" {hidden} and not {len(names)}; that of the last is output_activation"
             )
         self.layers = tuple(
-            Layer(n_in, n_out, name, rng=rng)
+            Layer(n_in, n_out, name, fused=fused, rng=rng)
             for (n_in, n_out), name in zip(
                 pairwise([in_features, *layer_sizes]), [*names, output_activation], strict=True
             )
@@ -272,12 +292,13 @@ class MLP(OfNeurons):
         return Sequential(*modules).train(self.training)
 
     @classmethod
-    def from_tensor(cls, model: Iterable[Module]) -> MLP:
+    def from_tensor(cls, model: Iterable[Module], *, fused: bool = False) -> MLP:
         """The model of Values for a Sequential of Linear layers and activations between them.
 
         Args:
             model: Linear layers, each perhaps followed by an activation that has a name in
                 ``nn.ACTIVATIONS``, with its default options. The weights are copied.
+            fused: as for ``MLP``.
 
         Raises:
             ConfigurationError: there is something else in it.
@@ -304,7 +325,7 @@ class MLP(OfNeurons):
         if not linears:
             raise ConfigurationError("MLP.from_tensor takes at least one Linear layer")
         sizes = [linear.out_features for linear in linears]
-        mlp = cls(linears[0].in_features, sizes, names[:-1], names[-1], rng=_unused())
+        mlp = cls(linears[0].in_features, sizes, names[:-1], names[-1], fused=fused, rng=_unused())
         state: dict[str, Any] = {}
         for i, linear in enumerate(linears):
             for j, weights in enumerate(linear.weight.data):

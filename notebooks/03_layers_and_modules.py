@@ -217,7 +217,9 @@ viz.draw(loss_of_tensors(model, points, labels), depth=0, direction="TB")
 # ## What it costs
 #
 # Values show everything and are slow: each number is a Python object. Time one forward and backward
-# pass of a network with two hidden layers, of 16 samples, while its width grows.
+# pass of a network with two hidden layers, of 16 samples, while its width grows. With `fused=True`
+# a neuron's $\mathbf{w}\cdot\mathbf{x} + b$ is one node, and its products are none: that lies in
+# between.
 
 
 # %%
@@ -233,18 +235,20 @@ def seconds(loss, *arguments):
 
 rng = np.random.default_rng(4)
 X, y = rng.normal(size=(16, 2)), rng.normal(size=16)
-took = {"Values": {}, "Tensors": {}}
+took = {"Values": {}, "fused Values": {}, "Tensors": {}}
 for width in (2, 4, 8, 16, 32, 64):
     small = nn.MLP(2, [width, width, 1], "tanh", rng=rng)
     same = small.to_tensor()
+    fused = nn.MLP.from_tensor(same, fused=True)
     took["Values"][width] = seconds(loss_of_values, small, X, y)
+    took["fused Values"][width] = seconds(loss_of_values, fused, X, y)
     took["Tensors"][width] = seconds(loss_of_tensors, same, X, y)
 for width in (128, 256, 512, 1024):
     same = nn.zoo.feedforward([2, width, width, 1], "tanh").to(np.float64)
     took["Tensors"][width] = seconds(loss_of_tensors, same, X, y)
 
 figure, axes = plt.subplots(figsize=(7, 4))
-for (name, times), marker in zip(took.items(), "os", strict=True):
+for (name, times), marker in zip(took.items(), "o^s", strict=True):
     axes.loglog(list(times), [1000 * t for t in times.values()], marker=marker, label=name)
 guide = np.array([16, 64])
 axes.loglog(guide, 2000 * took["Values"][16] * (guide / 16) ** 2, "k--", lw=1, label="width²")
@@ -254,10 +258,10 @@ axes.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# Read the two slopes. With Values the time follows the number of weights, which grows like the
-# square of the width. With Tensors it hardly moves at first: what you pay for is a fixed price per
-# operation, and there are as many operations in a narrow network as in a wide one. Only when the
-# products themselves become work does that line rise, too.
+# Read the slopes. With Values, fused or not, the time follows the number of weights, which grows
+# like the square of the width. With Tensors it hardly moves at first: what you pay for is a fixed
+# price per operation, and there are as many operations in a narrow network as in a wide one. Only
+# when the products themselves become work does that line rise, too.
 
 
 # %%
@@ -272,6 +276,9 @@ assert 11 < growth < 16  # four times the width, nearly sixteen times the weight
 assert nodes(loss_of_tensors, wide.to_tensor(), X, y) == nodes(
     loss_of_tensors, narrow.to_tensor(), X, y
 )
+fused = nn.MLP.from_tensor(wide.to_tensor(), fused=True)
+assert np.isclose(loss_of_values(fused, X, y).data, loss_of_values(wide, X, y).data, rtol=1e-12)
+assert nodes(loss_of_values, fused, X, y) < nodes(loss_of_values, wide, X, y) / 10
 
 # %% [markdown]
 # ## Why there has to be an activation

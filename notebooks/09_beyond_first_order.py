@@ -15,8 +15,7 @@
 # # 9 · Beyond the first derivative
 #
 # **After this notebook you can** take derivatives of derivatives, use Jacobians and Hessians with
-# and
-# without writing them down, and fit a network to a differential equation.\
+# and without writing them down, and fit a network to a differential equation.\
 # **It takes** about 75 minutes.\
 # **Before it** come gradients of Tensors, layers, and a little linear algebra (eigenvalues).
 

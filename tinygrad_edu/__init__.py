@@ -319,6 +319,7 @@ from tinygrad_edu.ops.statistics import (
     percentile,
     quantile,
 )
+from tinygrad_edu.ops.weighted_sum import weighted_sum
 from tinygrad_edu.ops.windows import fold, unfold
 from tinygrad_edu.tensor import Tensor, set_default_dtype
 from tinygrad_edu.transforms import (
@@ -613,6 +614,7 @@ __all__ = [
     "vjp",
     "vsplit",
     "vstack",
+    "weighted_sum",
     "where",
     "zeros_like",
 ]

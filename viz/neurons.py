@@ -129,6 +129,9 @@ def _inputs(neuron: Any) -> list[Any]:
     """What a neuron was called with: the factors of its weights. None where that was not kept."""
     place = {weight: i for i, weight in enumerate(neuron.weights)}
     factors: list[Any] = [None] * len(place)
+    if neuron.fused:
+        n = len(factors)
+        return list(neuron.z.inputs[n : 2 * n])
     for node in topological_order(neuron.z):
         if len(node.inputs) == 2:
             for weight, factor in (node.inputs, node.inputs[::-1]):

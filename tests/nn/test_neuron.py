@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -118,6 +119,34 @@ def test_a_network_becomes_one_of_tensors_and_back(activation, output_activation
     assert back.state_dict() == model.state_dict()
     assert repr(back) == repr(model)
     assert not set(back.parameters()) & set(model.parameters())
+
+
+@given(NAMES, st.sampled_from([[1], [3], [3, 2], [2, 2, 1]]), st.integers(0, 1000))
+def test_fused_neurons_have_the_same_numbers_and_a_node_less_for_every_product(name, sizes, seed):
+    plain = nn.MLP(2, sizes, name, "tanh", rng=np.random.default_rng(seed))
+    fused = nn.MLP.from_tensor(plain.to_tensor(), fused=True)
+    found, counts = [], []
+    for model in (plain, fused):
+        x = [Value(0.5), Value(-1.25)]
+        loss = sum(y * y for y in as_list(model(x)))
+        loss.backward()
+        numbers = [n.data for n in (loss, *(e.z for e in model.modules() if hasattr(e, "z")))]
+        found.append([*numbers, *(node.grad for node in (*x, *model.parameters()))])
+        counts.append(len(tg.topological_order(loss)))
+    assert found[0] == pytest.approx(found[1], rel=1e-12, abs=1e-12)
+    products = sum(a * b for a, b in pairwise([2, *sizes]))
+    neurons = sum(sizes)
+    assert counts[0] - counts[1] == 2 * products - neurons
+
+
+def test_fused_neurons_say_so_and_stay_so():
+    model = nn.MLP(2, [1], fused=True)
+    assert "Neuron(2 inputs, linear, fused): 3" in repr(model)
+    assert "fused" not in repr(nn.MLP(2, [1]))
+    y = copy.deepcopy(model)([0.5, Value(-1.0, label="x1")])
+    assert (y.op.name, y.label, y.scope) == ("weighted_sum", "z", "layers.0.neurons.0")
+    with pytest.raises(tg.ShapeError, match="neuron with 2 weights"):
+        model([1.0])
 
 
 def test_a_network_of_tensors_drops_and_casts_what_it_is_told_to():

@@ -57,6 +57,15 @@ def test_every_neuron_and_every_weight_is_drawn_once_with_its_gradient(inputs, w
     assert len(named(drawing, "edge")) == sum(a * b for a, b in itertools.pairwise(sizes))
 
 
+def test_fused_neurons_are_drawn_alike():
+    plain = nn.MLP(2, [3, 1], "tanh")
+    fused = nn.MLP.from_tensor(plain.to_tensor(), fused=True)
+    x = [0.5, Value(-2.0, label="a")]
+    pictures = [draw_neurons(model, squared_error(model, x)).source for model in (plain, fused)]
+    assert pictures[0] == pictures[1]
+    assert ">a<" in pictures[0]
+
+
 def test_gradients_come_from_the_loss_or_from_backward_and_nothing_is_changed():
     model = nn.MLP(2, [2, 1])
     loss = squared_error(model, [1.0, -2.0])

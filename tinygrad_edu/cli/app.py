@@ -170,7 +170,8 @@ def neurons(
         raise tg.IndexingError(
             f"{dataset} has samples 0 to {len(samples) - 1}, so no sample {sample}"
         )
-    model = nn.MLP(2, [*widths(hidden), 1], activation=activation, rng=np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    model = nn.MLP(2, [*widths(hidden), 1], activation=activation, fused=True, rng=rng)
     if steps:
         train_values(console, model, samples, steps)
     x, label = samples.inputs[sample].tolist(), int(samples.targets[sample])

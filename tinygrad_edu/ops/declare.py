@@ -55,7 +55,7 @@ class Op:
         variadic: whether the op takes a sequence of inputs, of any length, as one argument.
         saves: whether the forward keeps something for the rules, passed to them as ``saved``.
         definition: the same function in terms of other ops, for a fused op.
-        together: all first derivatives at once, on arrays, where they share work.
+        together: all first derivatives at once, on plain numbers, where they share work.
         defaults: the attributes with their default values, in the order of the call.
     """
 

@@ -10,7 +10,8 @@ from tinygrad_edu import Tensor, Value
 
 
 def moons(data: dict[str, Any]) -> Task:
-    return moons_with(Value, nn.MLP(2, [16, 16, 1], "relu"), data, "weights", "bias")
+    model = nn.MLP(2, [16, 16, 1], "relu", fused=data["fused"])
+    return moons_with(Value, model, data, "weights", "bias")
 
 
 def wide_graph(data: dict[str, Any]) -> Task:

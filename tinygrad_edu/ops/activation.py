@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_edu.errors import UnknownNameError
 from tinygrad_edu.ops.declare import Op, composite, elementwise
-from tinygrad_edu.ops.elementwise import abs, clip, erf, exp, tanh, where
+from tinygrad_edu.ops.elementwise import abs, clip, erf, exp, select, tanh, where
 from tinygrad_edu.ops.error_function import normal_cdf
 
 # Sigmoid and its relatives
@@ -26,7 +26,7 @@ def _sigmoid_of_float(x: float) -> float:
 
 def _sigmoid(x: Any) -> Any:
     z = np.exp(np.copysign(x, -1.0))  # -|x|, also where x is of an unsigned dtype
-    return np.where(x >= 0, 1.0, z) / (1.0 + z)
+    return select(x >= 0, 1.0, z) / (1.0 + z)
 
 
 sigmoid: Op = elementwise(
@@ -142,7 +142,7 @@ leaky_relu: Op = elementwise(
     "leaky_relu",
     "leaky_relu",
     lambda x, negative_slope=0.01: x if x > 0 else negative_slope * x,
-    lambda x, negative_slope=0.01: np.where(x > 0, x, negative_slope * x),
+    lambda x, negative_slope=0.01: select(x > 0, x, negative_slope * x),
     lambda g, y, x, negative_slope: where(x > 0, g, negative_slope * g),
     doc="x for x > 0, else negative_slope * x. Source: Maas, Hannun and Ng, 2013.",
 )
@@ -152,7 +152,7 @@ elu: Op = elementwise(
     "elu",
     "elu",
     lambda x, alpha=1.0: x if x > 0 else alpha * math.expm1(x),
-    lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
+    lambda x, alpha=1.0: select(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
     lambda g, y, x, alpha: where(x > 0, g, g * (y + alpha)),
     doc="x for x > 0, else alpha (eˣ - 1). Source: Clevert, Unterthiner and Hochreiter, 2016.",
 )

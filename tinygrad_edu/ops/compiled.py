@@ -121,6 +121,43 @@ def derivatives(
                     by_bias[0, m] += h
 
 
+@numba.njit(error_model="numpy", fastmath={"contract"})  # no "reassoc": rounding is the method
+def _exp_below_0(x: Any) -> Any:
+    """exp x of a float32 x <= 0, to one unit in the last place; 0 where it is below 2^-126.
+
+    x = n log 2 + r, with a whole n and log 2 in two parts, so that r is exact to the last bit; then
+    exp x = 2^n exp r, and |r| <= 0.35 takes eight terms of the series.
+    """
+    x = np.float32(-88) if x < np.float32(-88) else x  # and a nan stays one
+    magic = np.float32(1.5 * 2**23)  # added, it leaves no room for digits after the point
+    n = x * np.float32(1 / np.log(2)) + magic - magic
+    r = x - n * np.float32(0.693359375) - n * np.float32(-2.12194440e-4)
+    y = np.float32(1 / 5040)
+    for coefficient in (1 / 720, 1 / 120, 1 / 24, 1 / 6, 1 / 2, 1.0, 1.0):
+        y = y * r + np.float32(coefficient)
+    return y * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+
+
+@_kernel
+def _exponentials_of_part(row: Any, largest: Any, e: Any) -> Any:
+    total = np.float32(0)  # which for few entries has lost little in the end
+    for m in range(len(row)):
+        e[m] = _exp_below_0(row[m] - largest)
+        total += e[m]
+    return total
+
+
+@_kernel
+def exponentials_of_singles(x: Any, largest: Any, e: Any, totals: Any) -> None:
+    """Write exp(x - largest) of each row of float32, and the sum of the row."""
+    for i in range(len(x)):
+        total = 0.0
+        for start in range(0, x.shape[1], 256):
+            part = slice(start, start + 256)
+            total += _exponentials_of_part(x[i, part], largest[i], e[i, part])
+        totals[i] = total
+
+
 @_kernel
 def erf_of_singles(
     x: Any, scale: Any, above: Any, below: Any, factor: Any, shift: Any, out: Any

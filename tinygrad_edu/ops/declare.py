@@ -321,7 +321,7 @@ def _registered(op: Op, numpy: Callable[..., Any] | None) -> Op:
 
 def _defaults(forward: Callable[..., Any], arity: int) -> dict[str, Any]:
     """The parameters of a forward that come after its inputs, with their default values."""
-    if isinstance(forward, np.ufunc) or forward is np.where:
+    if isinstance(forward, np.ufunc):
         return {}
     # A variadic forward's inputs are one parameter too, *inputs.
     parameters = list(_parameters(forward).items())[arity:]

@@ -529,16 +529,49 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
     return _clip(a, -math.inf if lo is None else lo, math.inf if hi is None else hi)
 
 
+# The whole numbers that are as wide as a float.
+_AS_WIDE = {np.dtype(f"f{size}"): np.dtype(f"i{size}") for size in (2, 4, 8)}
+
+
+def select(condition: Any, a: Any, b: Any) -> Any:
+    """``np.where``, in a fraction of its time for large arrays of floats.
+
+    np.where decides at every entry, and the processor guesses half of that wrong. Taken as whole
+    numbers, whose differences wrap around and lose no bit, entries are b + (a - b) * condition.
+    """
+    array = a if isinstance(a, np.ndarray) else b
+    if not isinstance(condition, np.ndarray) or np.size(array) < 1024:
+        return np.where(condition, a, b)
+    whole = _AS_WIDE.get(array.dtype)
+    if whole is None or condition.dtype.kind != "b" or condition.shape != array.shape:
+        return np.where(condition, a, b)
+    for x in (a, b):
+        alike = isinstance(x, np.ndarray) and (x.dtype, x.shape) == (array.dtype, array.shape)
+        if not alike and x.__class__ not in (float, int):
+            return np.where(condition, a, b)
+    a, b = (np.asarray(x, array.dtype).view(whole) for x in (a, b))
+    if not b.ndim and b == 0:
+        bits = a * condition
+    elif not a.ndim and a == 0:
+        bits = b * ~condition
+    else:
+        bits = a - b
+        bits *= condition
+        bits += b
+    return bits.view(array.dtype)
+
+
 where: Op = elementwise(
     "where",
     "where",
     lambda condition, a, b: a if condition else b,
-    np.where,
+    select,
     None,
     lambda g, y, condition, a, b: where(condition, g, 0.0),
     lambda g, y, condition, a, b: where(condition, 0.0, g),
     doc="a where the condition holds, else b, broadcasting. The condition is a constant.",
 )
+NUMPY_FUNCTIONS[np.where] = where
 
 # Questions: the answer is a bool, or an ndarray of them, and no node
 

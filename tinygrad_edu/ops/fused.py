@@ -17,6 +17,7 @@ from tinygrad_edu.ops.activation import sigmoid, softplus
 from tinygrad_edu.ops.declare import Op, composite, elementwise, primitive
 from tinygrad_edu.ops.einsum import matmul
 from tinygrad_edu.ops.elementwise import exp, log, maximum, where
+from tinygrad_edu.ops.exponentials import exponentials
 from tinygrad_edu.ops.indexing import getitem
 from tinygrad_edu.ops.reduction import mean, sum
 from tinygrad_edu.ops.shape import reshape
@@ -68,9 +69,8 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
 @primitive(lambda g, y, x, axis: y * (g - sum(g * y, axis, True)))
 def softmax(x: Any, axis: int = -1) -> Any:
     """``exp(x) / Σ exp(x)`` over ``axis``, without overflow."""
-    # Subtracting the maximum changes nothing, and no exp exceeds 1.
-    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
-    return e / np.sum(e, axis=axis, keepdims=True)
+    _, e, total = exponentials(x, axis)  # subtracting the maximum changes nothing
+    return np.divide(e, total, out=e)
 
 
 @primitive(lambda g, y, x, axis: g - exp(y) * sum(g, axis, True))
@@ -92,7 +92,7 @@ def _label_cross_entropy_rule(
     g: Any, y: Any, logits: Any, target: Any, averaged: bool, saved: Any
 ) -> Any:
     # For each row ∂y/∂logits = softmax(logits) - onehot(target); averaged, that by their number.
-    # The forward kept e = exp(logits - max) and Σ e, and left the division of all of e to here.
+    # The forward kept e = exp(logits - largest) and Σ e, and left the division of all of e to here.
     e, total = saved
     if averaged:
         g = np.broadcast_to(g / target.size, target.shape)
@@ -116,11 +116,9 @@ def label_cross_entropy(logits: Any, target: Any, averaged: bool = False) -> Any
         target: ``(...)`` labels.
     """
     check_labels("cross_entropy", "logits", logits.shape[-1], target)
-    shifted = np.subtract(logits, np.max(logits, axis=-1, keepdims=True), order="C")
-    picked = shifted[at_labels(target)]
-    e = np.exp(shifted, out=shifted)
-    total = np.vecdot(e, np.ones(e.shape[-1], e.dtype))  # sums rows in a third of sum's time
-    rows = np.log(total) - picked
+    largest, e, total = exponentials(logits)
+    largest, total = largest[..., 0], total[..., 0]
+    rows = np.log(total) - (logits[at_labels(target)] - largest)
     return np.mean(rows) if averaged else rows, (e, total)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_edu.errors import UnknownNameError
 from tinygrad_edu.ops.declare import Op, composite, elementwise
 from tinygrad_edu.ops.elementwise import abs, clip, erf, exp, select, tanh, where
-from tinygrad_edu.ops.error_function import normal_cdf
+from tinygrad_edu.ops.error_function import gelu_slope, normal_cdf
 
 # Sigmoid and its relatives
 
@@ -104,10 +104,17 @@ def _gelu(x: Any, approximate: str = "none") -> Any:
     raise UnknownNameError("approximation of gelu", approximate, ["none", "tanh"])
 
 
-def _gelu_rule(g: Any, y: Any, x: Any, approximate: str) -> Any:
+def _gelu_slope(x: Any) -> Any:
+    if x.__class__ is np.ndarray:
+        return gelu_slope(x)
     x = clip(x, -_TAIL, _TAIL)
-    if approximate == "none":  # Φ(x) + x φ(x)
-        return g * (_normal_cdf(x) + x * _NORMAL_PEAK * exp(-0.5 * x * x))
+    return _normal_cdf(x) + x * _NORMAL_PEAK * exp(-0.5 * x * x)  # Φ(x) + x φ(x)
+
+
+def _gelu_rule(g: Any, y: Any, x: Any, approximate: str) -> Any:
+    if approximate == "none":
+        return g * _gelu_slope(x)
+    x = clip(x, -_TAIL, _TAIL)
     t = tanh(_TANH_SCALE * x * (1 + _TANH_CUBE * x * x))
     slope = _TANH_SCALE * (1 + 3 * _TANH_CUBE * x * x)
     return g * 0.5 * (1 + t + x * (1 - t * t) * slope)

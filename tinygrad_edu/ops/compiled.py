@@ -159,24 +159,36 @@ def exponentials_of_singles(x: Any, largest: Any, e: Any, totals: Any) -> None:
 
 
 @_kernel
+def _erf_of_single(z: Any, above: Any, below: Any) -> Any:
+    """erf z is ``z P(z²) / Q(z²)``, with z in [-4, 4] and the coefficients of P and Q as tuples."""
+    z = np.float32(4) if z > 4 else z  # and a nan stays one
+    z = np.float32(-4) if z < -4 else z
+    square = z * z
+    p, q = np.float32(above[0]), np.float32(below[0])
+    for c in above[1:]:
+        p = p * square + np.float32(c)
+    for c in below[1:]:
+        q = q * square + np.float32(c)
+    y = z * p / q
+    y = np.float32(1) if y > 1 else y
+    return np.float32(-1) if y < -1 else y
+
+
+@_kernel
 def erf_of_singles(
     x: Any, scale: Any, above: Any, below: Any, factor: Any, shift: Any, out: Any
 ) -> None:
-    """Write ``factor * erf(scale * x) + shift`` of float32.
-
-    erf is ``z P(z²) / Q(z²)``, with z in [-4, 4] and the coefficients of P and Q as tuples.
-    """
+    """Write ``factor * erf(scale * x) + shift`` of float32."""
     for i in range(len(x)):
-        z = x[i] * scale
-        z = np.float32(4) if z > 4 else z  # and a nan stays one
-        z = np.float32(-4) if z < -4 else z
-        square = z * z
-        p, q = np.float32(above[0]), np.float32(below[0])
-        for c in above[1:]:
-            p = p * square + np.float32(c)
-        for c in below[1:]:
-            q = q * square + np.float32(c)
-        y = z * p / q
-        y = np.float32(1) if y > 1 else y
-        y = np.float32(-1) if y < -1 else y
-        out[i] = y * factor + shift
+        out[i] = _erf_of_single(x[i] * scale, above, below) * factor + shift
+
+
+@_kernel
+def gelu_slopes_of_singles(x: Any, above: Any, below: Any, out: Any) -> None:
+    """Write Φ(x) + x φ(x) of float32, with Φ and φ of the standard normal distribution."""
+    half, peak = np.float32(0.5), np.float32(1 / np.sqrt(2 * np.pi))
+    for i in range(len(x)):
+        z = np.float32(20) if x[i] > 20 else x[i]  # beyond, φ is 0
+        z = np.float32(-20) if z < -20 else z
+        cdf = half * _erf_of_single(z * np.float32(np.sqrt(0.5)), above, below) + half
+        out[i] = cdf + z * (peak * _exp_below_0(-half * z * z))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from tinygrad_edu.ops import error_function, loops
-from tinygrad_edu.ops.error_function import BLOCK, erf
+from tinygrad_edu.ops.error_function import BLOCK, erf, gelu_slope
 
 
 @pytest.mark.parametrize(("dtype", "last_bits"), [("f8", 8), ("f4", 8), ("f2", 1)])
@@ -31,6 +31,26 @@ def test_a_compiled_loop_agrees_to_the_last_bits(monkeypatch):
     monkeypatch.setattr(error_function, "compiled_loops", lambda entries: None)
     np.testing.assert_allclose(found, erf(x), rtol=4 * np.finfo("f4").eps)
     np.testing.assert_array_equal(np.signbit(found[1:]), np.signbit(erf(x)[1:]))
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_the_slope_of_gelu_is_that_of_its_formula_with_a_compiled_loop_and_without(
+    compiled, monkeypatch
+):
+    if compiled:
+        pytest.importorskip("numba", reason="the extra fast is not installed")
+    else:
+        monkeypatch.setattr(error_function, "compiled_loops", lambda entries: None)
+    numbers = np.linspace(-45, 45, loops.WORTH_LOADING)
+    x = np.concatenate([[np.nan, np.inf, -np.inf], numbers]).astype("f4")
+    expected = [
+        (1 + math.erf(z / math.sqrt(2))) / 2 + z * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+        for z in x[3:].astype(float)
+    ]
+    found = gelu_slope(x)
+    assert found.dtype == x.dtype
+    np.testing.assert_array_equal(found[:3], [np.nan, 1, 0])
+    np.testing.assert_allclose(found[3:], expected, rtol=0, atol=4e-7)
 
 
 @given(arrays("f8", array_shapes(max_dims=3, min_side=0, max_side=4),

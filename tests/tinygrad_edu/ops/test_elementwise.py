@@ -67,12 +67,13 @@ def test_select_chooses_the_same_bits_as_where_from_large_arrays_and_numbers(
     dtype, arrays, numbers, seed
 ):
     rng = np.random.default_rng(seed)
-    condition = rng.random((40, 30)) < 0.5
+    condition = rng.random((70, 60)) < 0.5
     special = np.array([0.0, -0.0, 1.5, math.inf, -math.inf, math.nan, 6e-8], dtype)
     a, b = (
-        rng.choice(special, (30, 40)).T if is_array else number
+        rng.choice(special, (60, 70)).T if is_array else number
         for is_array, number in zip(arrays, numbers, strict=True)
     )
+    assert condition.size >= elementwise._LARGE
     found, expected = (f(condition, a, b) for f in (elementwise.select, np.where))
     assert found.dtype == expected.dtype
     assert found.tobytes() == expected.tobytes()
@@ -81,13 +82,13 @@ def test_select_chooses_the_same_bits_as_where_from_large_arrays_and_numbers(
 @pytest.mark.parametrize(
     ("condition", "a", "b"),
     [
-        (np.ones((1, 2000), bool), np.ones((3, 2000)), 2.0),  # broadcasts
-        (np.ones(2000, bool), np.ones(2000), np.ones(2000, np.float32)),
-        (np.ones(2000, bool), np.ones(2000, np.float32), np.float64(2)),  # which is not weak
-        (np.ones(2000, int), np.ones(2000), 0.0),  # any number is true or false
-        (np.ones(2000, bool), np.ones(2000, int), 0),
-        (np.zeros(2000, bool), np.ones(2000, np.longdouble), 0.0),
-        (np.zeros(2000, bool), 1.0, 2.0),
+        (np.ones((1, 5000), bool), np.ones((3, 5000)), 2.0),  # broadcasts
+        (np.ones(5000, bool), np.ones(5000), np.ones(5000, np.float32)),
+        (np.ones(5000, bool), np.ones(5000, np.float32), np.float64(2)),  # which is not weak
+        (np.ones(5000, int), np.ones(5000), 0.0),  # any number is true or false
+        (np.ones(5000, bool), np.ones(5000, int), 0),
+        (np.zeros(5000, bool), np.ones(5000, np.longdouble), 0.0),
+        (np.zeros(5000, bool), 1.0, 2.0),
     ],
 )
 def test_select_leaves_to_where_what_is_not_of_one_kind(condition, a, b):

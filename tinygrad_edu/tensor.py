@@ -232,7 +232,10 @@ class Tensor(Operators):
                 )
             added = tuple(range(extra))
             repeated = tuple(extra + i for i, (n, m) in enumerate(lengths) if n != m)
-            gradient = reduction.sum(gradient, added + repeated, True).reshape(want)
+            if data is gradient and not repeated:  # of a bias, most often
+                gradient = np.asarray(data.sum(added))
+            else:
+                gradient = reduction.sum(gradient, added + repeated, True).reshape(want)
         if data.dtype != self.data.dtype:
             gradient = gradient.astype(self.data.dtype)
         return gradient

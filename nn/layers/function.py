@@ -29,11 +29,13 @@ class Function(Module):
     """
 
     function: ClassVar[Callable[..., Any]]
+    _names: ClassVar[tuple[str, ...]]  # of the options
 
     def __init_subclass__(cls, of: Callable[..., Any] | None = None) -> None:
         if of is not None:
             cls.function = of
         dataclass(eq=False, repr=False)(cls)
+        cls._names = tuple(option.name for option in fields(cls))  # type: ignore[arg-type]
 
     def forward(self, *inputs: Any) -> Any:
         """The inputs of the function, to what it returns."""
@@ -44,7 +46,7 @@ class Function(Module):
         return type(self) is type(other) and self._options() == other._options()
 
     def _options(self) -> dict[str, Any]:
-        return {option.name: getattr(self, option.name) for option in fields(self)}  # type: ignore[arg-type]
+        return {name: getattr(self, name) for name in self._names}
 
     def _extra_repr(self) -> str:
         return ", ".join(f"{name}={_brief(x)}" for name, x in self._options().items())

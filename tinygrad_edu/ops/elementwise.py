@@ -530,7 +530,7 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
 
 
 # For fewer entries np.where is as fast.
-_LARGE = 4096
+_LARGE = 1024
 # The whole numbers that are as wide as a float.
 _AS_WIDE = {np.dtype(f"f{size}"): np.dtype(f"i{size}") for size in (2, 4, 8)}
 

@@ -119,7 +119,7 @@ def label_cross_entropy(logits: Any, target: Any, averaged: bool = False) -> Any
     largest, e, total = exponentials(logits)
     largest, total = largest[..., 0], total[..., 0]
     rows = np.log(total) - (logits[at_labels(target)] - largest)
-    return np.mean(rows) if averaged else rows, (e, total)
+    return rows.mean() if averaged else rows, (e, total)
 
 
 @composite()

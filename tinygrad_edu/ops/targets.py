@@ -140,7 +140,7 @@ def classes_last(x: Any) -> Any:
 
 def at_labels(labels: Any) -> tuple[Any, ...]:
     """The index of each row's label, in an array whose last axis is the classes."""
-    return (*np.ix_(*map(np.arange, labels.shape)), labels)
+    return (*np.indices(labels.shape, sparse=True), labels)
 
 
 def times(x: Any, factor: Any) -> Any:

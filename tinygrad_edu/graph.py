@@ -300,6 +300,11 @@ def gradients(
             f"{describe(root)} does not require a gradient, so nothing can flow back from it: it "
             "was made under no_grad, detached, or from nothing that has requires_grad=True."
         )
+    if isinstance(gradient, list | tuple) and any(isinstance(x, Node) for x in gradient):
+        raise GradientError(
+            "gradients(loss) returns ∂loss/∂node for every node, as gradients(loss)[w]: its second"
+            " argument is ∂L/∂loss, and not the nodes that you want"
+        )
     seed = root.seed(gradient)
     order = topological_order(root, sources)
     if create_graph:

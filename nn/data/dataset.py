@@ -187,8 +187,9 @@ class Subset(Dataset):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, index: int) -> tuple[Any, ...]:
-        return self.dataset[int(self.indices[index])]
+    def __getitem__(self, index: int | slice) -> tuple[Any, ...]:
+        chosen = self.indices[index]
+        return self.dataset.batch(chosen) if np.ndim(chosen) else self.dataset[int(chosen)]
 
     def batch(self, indices: Sequence[int] | Array) -> Batch:
         """The samples at ``indices`` of the subset, stacked."""

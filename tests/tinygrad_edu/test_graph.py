@@ -437,6 +437,13 @@ def test_gradients_touches_no_grad(make):
     assert y.grad is untouched or y.grad == 0
 
 
+@KINDS
+def test_gradients_says_how_to_ask_for_that_of_one_node(make):
+    x = make(2.0)
+    with pytest.raises(GradientError, match=r"gradients\(loss\)\[w\]"):
+        gradients(x * x, [x])
+
+
 def test_gradients_stops_at_its_sources():
     x = Value(2.0)
     hidden = x * x

@@ -198,6 +198,16 @@ def test_gradient_flow_shows_the_mean_and_the_largest_entry_of_every_gradient():
     assert names(axes.yaxis) == [name for name, _ in model.named_parameters()]
 
 
+@pytest.mark.parametrize("sizes", [(0.02, 0.05), (1e-310, 1e-290), (0.1, 1e300)])
+def test_the_axis_of_gradient_flow_goes_to_whole_decades_around_all_points(sizes):
+    weight = tg.Tensor(np.ones(2), requires_grad=True)
+    weight.grad = np.array(sizes)
+    axes = plots.gradient_flow([("w", weight)])
+    low, high = axes.get_xlim()
+    assert low < np.mean(sizes) <= sizes[1] < high
+    np.testing.assert_allclose(np.log10([low, high]), np.round(np.log10([low, high])), atol=1e-9)
+
+
 def test_gradient_flow_says_where_no_gradient_flows_and_why():
     parameters = {name: tg.Tensor(np.ones(2), requires_grad=True) for name in "abcd"}
     for name, grad in {"b": [0.0, 0.0], "c": [1.0, np.nan], "d": [1.0, 2.0]}.items():

@@ -71,6 +71,9 @@ def gradient_flow(model: Any, *, ax: Axes | None = None) -> Axes:
     axes.plot(largest, rows, "D", color=look().colours[1], markersize=5, label="max |∂L/∂w|")
     if mean.count():
         axes.set_xscale("log")
+        # Whole decades: within one, matplotlib would number what is between, on top of each other.
+        low, high = np.log10(mean.min()) - 0.05, np.log10(largest.max()) + 0.05
+        axes.set_xlim(10.0 ** max(np.floor(low), -307), 10.0 ** min(np.ceil(high), 308))
     axes.set_yticks(rows, [literal(name) for name in names], fontsize=9)
     axes.set_ylim(len(names) - 0.5, -0.5)
     legend_above(axes, ncols=2)

@@ -130,6 +130,7 @@ def test_a_part_of_a_part_has_the_samples_of_the_whole(data, n):
     wanted = np.arange(n)[outer][inner].tolist()
     assert len(part) == len(inner)
     assert [int(part[i][0][0]) for i in range(len(part))] == numbers_of(part) == wanted
+    assert part[::2][0].ravel().tolist() == wanted[::2]
     assert (part.name, part.classes) == ("numbered", ("a", "b"))
 
 

@@ -145,9 +145,9 @@ class Op:
 
     def on_plain(self, inputs: tuple[Any, ...], attrs: dict[str, Any] | None) -> Any:
         """The forward for numbers and arrays: nothing is recorded."""
-        if self.on_floats is not None and inputs[0].__class__ in PYTHON_NUMBERS:
-            if all(x.__class__ in PYTHON_NUMBERS for x in inputs):
-                return self.on_python_floats(inputs, attrs)
+        numbers = self.on_floats is not None and inputs[0].__class__ in PYTHON_NUMBERS
+        if numbers and all(x.__class__ in PYTHON_NUMBERS for x in inputs):
+            return self.on_python_floats(inputs, attrs)
         result = self.on_arrays(*inputs, **attrs) if attrs else self.on_arrays(*inputs)
         return result[0] if self.saves else result
 

@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import pstats
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -48,17 +49,20 @@ class Contender:
         return {}
 
     def time(self, seconds: float) -> dict[str, Any]:
-        """The mean time of a step, over about so many seconds, at least one step."""
+        """The median time of a step, of as many as take about so many seconds, at least one.
+
+        Not the mean: where the machine is shared, it is that of the few steps that had to wait for
+        a core, and these are more, the more threads a library has.
+        """
         assert self.task is not None
         step, now = self.task.step, time.perf_counter
-        start = now()
-        step()
-        once = now() - start
-        count = max(1, round(seconds / max(once, 1e-7)))
-        start = now()
-        for _ in range(count):
+        times: list[float] = []
+        end = now() + seconds
+        while not times or now() < end:
+            start = now()
             step()
-        return {"seconds": (now() - start) / count}
+            times.append(now() - start)
+        return {"seconds": statistics.median(times)}
 
     def profile(self, seconds: float) -> dict[str, Any]:
         """The share of a step's time that each function takes itself, the largest first."""

@@ -29,7 +29,7 @@ class Entry:
 
     Attributes:
         workload: what was done.
-        seconds: by contender, the mean time of a step in each round.
+        seconds: by contender, the median time of a step in each round.
         memory: by contender, by how many bytes the first steps raised its memory.
         shares: of our step's time, by function, where a target was missed.
     """

@@ -49,12 +49,15 @@ def _lines(found: Found) -> Iterator[str]:
     yield ""
     yield (
         "Every library works in a process of its own, all with as many threads; losses and"
-        " gradients are compared before anything is timed; then they take turns. A time is the"
-        " median over the rounds, with the quickest and the slowest; a ratio is the median of each"
-        " round's, our time to theirs, so that below 1 we are faster. The limit is what the bare"
-        " matrix products, or the bytes at the bandwidth of a copy, take. **Bold** is a target that"
-        " was missed. Every process first takes 16 MB and gives them back, as if it had loaded"
-        " data, so that malloc keeps what is freed later. The extra `fast` was installed."
+        " gradients are compared before anything is timed; then they take turns, for several"
+        " rounds. The time of a round is that of its median step. Shown are the median of the"
+        " rounds, the least and the greatest; and as ratio the median of each round's, our time to"
+        " theirs, so that below 1 we are faster. Where times spread widely, threads had to wait for"
+        " a core of a shared machine: there the ratio with one thread says more. The limit is what"
+        " the bare matrix products, or the bytes at the bandwidth of a copy, take. **Bold** is a"
+        " target that was missed. Every process first takes 16 MB and gives them back, as if it had"
+        " loaded data, so that malloc keeps what is freed later. Memory is by how much the first"
+        " steps raise the peak, once the library is loaded. The extra `fast` was installed."
     )
     yield ""
     known = [f"{name} {value}" for name, value in machine.items() if name not in ("date", "cpu")]

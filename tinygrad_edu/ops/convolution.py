@@ -8,6 +8,7 @@ of the three has the two others as its rules.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ from tinygrad_edu.ops.windows import (
     positions,
     windows_of,
 )
+
+Array = np.ndarray[Any, Any]
 
 # Convolution
 
@@ -68,16 +71,20 @@ def _together(
         return found
     # In steps of 1, x met the kernel's entry k where g meets it from the other end. So ∂L/∂x is a
     # convolution of g with the kernel flipped, and ∂L/∂weight comes of the same windows of g.
-    rows = _rows_of_windows(g, kernel, stride, margins, dilation, groups, size)
     channels, out = x.shape[1] // groups, g.shape[1] // groups
-    backwards = range(2, weight.ndim)
-    flipped = np.swapaxes(_weight_last(np.flip(weight, tuple(backwards)), groups), -1, -2)
-    by_x = rows @ flipped.reshape((groups, rows.shape[-1], channels))
+    backwards = tuple(range(2, weight.ndim))
+    flipped = np.swapaxes(_weight_last(np.flip(weight, backwards), groups), -1, -2)
+    flipped = flipped.reshape((groups, math.prod(kernel) * out, channels))
+    x_rows = _channels_last(x, groups).reshape((groups, len(x) * math.prod(size), channels))
+    by_x = np.empty(x_rows.shape, np.result_type(g, weight))
+    by_weight = np.zeros(flipped.shape, np.result_type(g, x))
+    for part, windows in _windows_as_rows(g, kernel, stride, margins, dilation, groups, size):
+        np.matmul(windows, flipped, out=by_x[:, part])
+        by_weight += windows.mT @ x_rows[:, part]
     found[0] = _channels_second(by_x.reshape((groups, len(x), *size, channels)))
-    x_rows = _channels_last(x, groups).reshape((groups, rows.shape[1], channels))
-    by_weight = (rows.mT @ x_rows).reshape((groups, *kernel, out, channels))
+    by_weight = by_weight.reshape((groups, *kernel, out, channels))
     by_weight = np.moveaxis(by_weight, (-2, -1), (1, 2)).reshape(weight.shape)
-    found[1] = np.flip(by_weight, tuple(backwards))
+    found[1] = np.flip(by_weight, backwards)
     return found
 
 
@@ -97,9 +104,11 @@ def convolution(
     """
     kernel = weight.shape[2:]
     output = output_size("convolution", x.shape[2:], kernel, stride, padding, dilation)
-    rows = _rows_of_windows(x, kernel, stride, padding, dilation, groups, output)
     out = len(weight) // groups
-    y = rows @ _weight_last(weight, groups).reshape((groups, rows.shape[-1], out))
+    columns = _weight_last(weight, groups).reshape((groups, -1, out))
+    y = np.empty((groups, len(x) * math.prod(output), out), np.result_type(x, weight))
+    for part, windows in _windows_as_rows(x, kernel, stride, padding, dilation, groups, output):
+        np.matmul(windows, columns, out=y[:, part])
     y = _channels_second(y.reshape((groups, len(x), *output, out)))
     return y if bias is None else _with_bias(y, bias)
 
@@ -176,10 +185,11 @@ def correlation(
     Shapes: x is what a ``convolution`` takes, h what it returns and the result its weight.
     """
     output = h.shape[2:]
-    rows = _rows_of_windows(x, kernel, stride, padding, dilation, groups, output)
     channels, out = x.shape[1] // groups, h.shape[1] // groups
-    h_rows = np.ascontiguousarray(_channels_last(h, groups))
-    weight = rows.mT @ h_rows.reshape((groups, rows.shape[1], out))
+    h_rows = _channels_last(h, groups).reshape((groups, len(h) * math.prod(output), out))
+    weight = np.zeros((groups, math.prod(kernel) * channels, out), np.result_type(x, h))
+    for part, windows in _windows_as_rows(x, kernel, stride, padding, dilation, groups, output):
+        weight += windows.mT @ h_rows[:, part]
     weight = weight.reshape((groups, *kernel, channels, out))
     return np.moveaxis(weight, (-1, -2), (1, 2)).reshape((groups * out, channels, *kernel))
 
@@ -211,7 +221,11 @@ def _with_bias(y: Any, bias: Any) -> Any:
     return np.add(y, bias, out=y) if y.dtype == np.result_type(y, bias) else y + bias
 
 
-def _rows_of_windows(
+# Of windows, so many bytes are copied at a time, for a matrix product to find them in the cache.
+_PART = 1 << 21
+
+
+def _windows_as_rows(
     x: Any,
     kernel: Lengths,
     stride: Lengths,
@@ -219,25 +233,36 @@ def _rows_of_windows(
     dilation: Lengths,
     groups: int,
     output: Lengths,
-) -> Any:
-    """The windows of x as the rows of matrices: (groups, N * windows, kernel * channels)."""
+) -> Iterator[tuple[slice, Array]]:
+    """The windows of a few images of x at a time, as the rows of matrices.
+
+    Yields:
+        ``(part, rows)``: which they are of the N * windows, and an array (groups, windows,
+        kernel * channels), that the next ones will overwrite.
+    """
     x = _channels_last(x, groups)
-    size = x.shape[2:-1]
-    if any(map(any, padding)):
-        padded = np.zeros((*x.shape[:2], *padded_size(size, padding), x.shape[-1]), x.dtype)
-        padded[(slice(None), slice(None), *inside(size, padding))] = x
-    else:
-        padded = np.ascontiguousarray(x)
-    count, width = len(x[0]) * math.prod(output), math.prod(kernel) * x.shape[-1]
-    if x.shape[-1] == 1:  # then a window's runs are short, and those of an entry of it are longer
-        columns = np.empty((len(x), width, len(x[0]), *output), x.dtype)
-        for k, place in enumerate(positions(kernel, stride, dilation, output)):
-            columns[:, k] = padded[..., 0][(slice(None), slice(None), *place)]
-        return columns.reshape((len(x), width, count)).mT
+    images, size, channels = x.shape[1], x.shape[2:-1], x.shape[-1]
+    count, width = math.prod(output), math.prod(kernel) * channels
+    many = max(1, min(images, _PART // max(1, groups * count * width * x.itemsize)))
+    padded = np.zeros((groups, many, *padded_size(size, padding), channels), x.dtype)
+    room = padded[(slice(None), slice(None), *inside(size, padding))]
+    # (groups, many, *output, channels, *kernel), of which the channels go last in a row.
     windows = windows_of(padded, 2, kernel, stride, dilation, output)
-    # (groups, N, *output, channels, *kernel), of which the channels go last
     windows = np.moveaxis(windows, 2 + len(output), -1)
-    return windows.reshape((len(x), count, width))
+    single = channels == 1
+    if single:  # then a row's runs are short, and those of a column longer
+        of_kernel = range(2 + len(output), windows.ndim)
+        windows = np.moveaxis(windows, of_kernel, range(1, 1 + len(of_kernel)))
+    copied = windows if windows.flags.c_contiguous else np.empty(windows.shape, x.dtype)
+    shape = (width, many * count) if single else (many * count, width)
+    rows = copied.reshape((groups, *shape))
+    rows = rows.mT if single else rows
+    for start in range(0, images, many):
+        n = min(many, images - start)
+        room[:, :n] = x[:, start : start + n]
+        if copied is not windows:
+            copied[...] = windows
+        yield slice(start * count, (start + n) * count), rows[:, : n * count]
 
 
 # The calls

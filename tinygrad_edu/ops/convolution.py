@@ -222,7 +222,7 @@ def _with_bias(y: Any, bias: Any) -> Any:
 
 
 # Of windows, so many bytes are copied at a time, for a matrix product to find them in the cache.
-_PART = 1 << 21
+_PART = 1 << 20
 
 
 def _windows_as_rows(

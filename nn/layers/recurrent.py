@@ -2,6 +2,8 @@
 
 A step adds what the input brings, a = W_ih x + b_ih, to what the state before brings. Only the
 latter has to wait for its turn: a layer computes the a of all steps with one product of matrices.
+The steps of an RNN are nodes of the graph each; those of an LSTM or a GRU are one node, which is
+several times faster. Where theirs are to be seen, call a cell step by step.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from nn import random
 from nn.checks import check_integer, check_probability
 from nn.errors import ConfigurationError
 from nn.module import Module, Parameter
+from tinygrad_edu.ops.recurrent import gru, gru_step, lstm, lstm_step
 from tinygrad_edu.ops.shape import as_array
 
 # The arrays that a step hands to the next one, the hidden state h first.
@@ -26,25 +29,8 @@ State = tuple[Any, ...]
 _NONLINEARITIES: dict[str, Callable[[Any], Any]] = {"tanh": tg.tanh, "relu": tg.relu}
 
 
-def _rnn_step(nonlinearity: str, a: Any, state: State, weight_hh: Any, bias_hh: Any) -> State:
-    (h,) = state
-    return (_NONLINEARITIES[nonlinearity](a + tg.linear(h, weight_hh, bias_hh)),)
-
-
-def _lstm_step(a: Any, state: State, weight_hh: Any, bias_hh: Any) -> State:
-    h, c = state
-    i, f, g, o = tg.split(a + tg.linear(h, weight_hh, bias_hh), 4, axis=-1)
-    c = tg.sigmoid(f) * c + tg.sigmoid(i) * tg.tanh(g)
-    return tg.sigmoid(o) * tg.tanh(c), c
-
-
-def _gru_step(a: Any, state: State, weight_hh: Any, bias_hh: Any) -> State:
-    (h,) = state
-    a_r, a_z, a_n = tg.split(a, 3, axis=-1)
-    b_r, b_z, b_n = tg.split(tg.linear(h, weight_hh, bias_hh), 3, axis=-1)
-    r, z = tg.sigmoid(a_r + b_r), tg.sigmoid(a_z + b_z)
-    n = tg.tanh(a_n + r * b_n)
-    return (n + z * (h - n),)
+def _rnn_step(nonlinearity: str, a: Any, h: Any, weight_hh: Any, bias_hh: Any) -> Any:
+    return _NONLINEARITIES[nonlinearity](a + tg.linear(h, weight_hh, bias_hh))
 
 
 class _Recurrent(Module):
@@ -52,7 +38,9 @@ class _Recurrent(Module):
 
     _gates: ClassVar[int]  # how many times hidden_size rows each weight has
     _states: ClassVar[tuple[str, ...]] = ("h",)  # what a step hands to the next one
-    _step: Callable[[Any, State, Any, Any], State]  # of a, the state before, weight_hh and bias_hh
+    # Of a of all steps, the state before them, weight_hh and bias_hh: each step's h, and the state
+    # after the last.
+    _steps: Callable[[Any, State, Any, Any], tuple[Any, State]]
     weight_hh_l0: Parameter
 
     def __init__(
@@ -123,11 +111,9 @@ class _Recurrent(Module):
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         order = slice(None, None, -1 if direction else 1)
-        outputs = []
-        for a in tg.unstack(tg.linear(x, weight_ih, bias_ih))[order]:
-            state = self._step(a, state, weight_hh, bias_hh)
-            outputs.append(state[0])
-        return tg.stack(outputs[order]), state
+        a = tg.linear(x, weight_ih, bias_ih)
+        output, state = self._steps(a[order] if direction else a, state, weight_hh, bias_hh)
+        return output[order] if direction else output, state
 
     def _starts(self, initial: State | None, batch: int, batched: bool) -> list[State]:
         """The state that each layer and direction starts from: zeros, if none is given."""
@@ -245,8 +231,12 @@ class RNN(_Recurrent):
         output, (h_n,) = self._run(x, None if hx is None else (hx,))
         return output, h_n
 
-    def _step(self, a: Any, state: State, weight_hh: Any, bias_hh: Any) -> State:
-        return _rnn_step(self.nonlinearity, a, state, weight_hh, bias_hh)
+    def _steps(self, a: Any, state: State, weight_hh: Any, bias_hh: Any) -> tuple[Any, State]:
+        (h,), outputs = state, []
+        for step in tg.unstack(a):
+            h = _rnn_step(self.nonlinearity, step, h, weight_hh, bias_hh)
+            outputs.append(h)
+        return tg.stack(outputs), (h,)
 
     def _extra_repr(self) -> str:
         return f"{super()._extra_repr()}, {self.nonlinearity}"
@@ -292,8 +282,9 @@ class GRU(_Recurrent):
         output, (h_n,) = self._run(x, None if hx is None else (hx,))
         return output, h_n
 
-    def _step(self, a: Any, state: State, weight_hh: Any, bias_hh: Any) -> State:
-        return _gru_step(a, state, weight_hh, bias_hh)
+    def _steps(self, a: Any, state: State, weight_hh: Any, bias_hh: Any) -> tuple[Any, State]:
+        h = gru(a, weight_hh, bias_hh, *state)
+        return h, (h[-1],)
 
 
 class LSTM(_Recurrent):
@@ -354,8 +345,9 @@ class LSTM(_Recurrent):
         output, (h_n, c_n) = self._run(x, hx)
         return output, (h_n, c_n)
 
-    def _step(self, a: Any, state: State, weight_hh: Any, bias_hh: Any) -> State:
-        return _lstm_step(a, state, weight_hh, bias_hh)
+    def _steps(self, a: Any, state: State, weight_hh: Any, bias_hh: Any) -> tuple[Any, State]:
+        h, c = lstm(a, weight_hh, bias_hh, *state)
+        return h, (h[-1], c[-1])
 
 
 class _Cell(Module):
@@ -438,8 +430,8 @@ class RNNCell(_Cell):
 
     def forward(self, x: Any, hx: Any = None) -> Any:
         """``(N, input_size)``, and ``(N, hidden_size)`` or None for zeros, to the next h."""
-        a, state = self._begin(x, None if hx is None else (hx,))
-        return _rnn_step(self.nonlinearity, a, state, self.weight_hh, self.bias_hh)[0]
+        a, (h,) = self._begin(x, None if hx is None else (hx,))
+        return _rnn_step(self.nonlinearity, a, h, self.weight_hh, self.bias_hh)
 
 
 class GRUCell(_Cell):
@@ -463,8 +455,8 @@ class GRUCell(_Cell):
 
     def forward(self, x: Any, hx: Any = None) -> Any:
         """``(N, input_size)``, and ``(N, hidden_size)`` or None for zeros, to the next h."""
-        a, state = self._begin(x, None if hx is None else (hx,))
-        return _gru_step(a, state, self.weight_hh, self.bias_hh)[0]
+        a, (h,) = self._begin(x, None if hx is None else (hx,))
+        return gru_step(a, h, self.weight_hh, self.bias_hh)
 
 
 class LSTMCell(_Cell):
@@ -489,9 +481,8 @@ class LSTMCell(_Cell):
 
     def forward(self, x: Any, hx: tuple[Any, Any] | None = None) -> tuple[Any, Any]:
         """``(N, input_size)``, and h and c, ``(N, hidden_size)`` each, to the next h and c."""
-        a, before = self._begin(x, hx)
-        h, c = _lstm_step(a, before, self.weight_hh, self.bias_hh)
-        return h, c
+        a, (h, c) = self._begin(x, hx)
+        return lstm_step(a, h, c, self.weight_hh, self.bias_hh)
 
 
 def _weights(

@@ -34,6 +34,13 @@ NUMBERS = np.array([[1.0, -2.0, 0.5], [0.0, 3.0, 1.0]])
 IMAGES = np.random.default_rng(0).standard_normal((3, 4, 2, 2))
 
 
+def walk(gates, states):
+    """What the input brings to each of four steps, a weight, a bias, and a state to start from."""
+    normal = np.random.default_rng(gates).standard_normal
+    return [normal((4, 3, gates * 2)), normal((gates * 2, 2)), normal(gates * 2),
+            *(normal((3, 2)) for _ in range(states))]  # fmt: skip
+
+
 def softmax(x, axis):
     return tg.exp(x) / tg.exp(x).sum(axis, keepdims=True)
 
@@ -76,7 +83,11 @@ def test_every_op_that_names_a_definition_computes_it():
     calls = {
         "label_cross_entropy": ([NUMBERS], (np.array([2, 0]), True)),
         "standardize": ([NUMBERS, NUMBERS[0], NUMBERS[1]], ((-1,), 0.1, True)),
+        "lstm": (walk(4, states=2), ()),
+        "gru": (walk(3, states=1), ()),
     }
+    defined = {name: op.definition for name, op in OPS.items() if op.definition}
+    assert set(calls) == {name for name, f in defined.items() if "tinygrad_edu" in f.__module__}
     for name, (arrays, rest) in calls.items():
         fast, slow = [leaf(a) for a in arrays], [leaf(a) for a in arrays]
         y, expected = OPS[name](*fast, *rest), OPS[name].definition(*slow, *rest)

@@ -27,6 +27,7 @@ from tinygrad_edu.ops import (
     joining,
     linalg,
     pooling,
+    recurrent,
 )
 from tinygrad_edu.ops import reduction as reductions
 from tinygrad_edu.ops import shape as shaping
@@ -372,6 +373,17 @@ def bernoulli_loss(draw):
 
 
 @st.composite
+def walks(draw, op, gates, states):
+    length, batch, size = draw(st.integers(1, 3)), draw(st.integers(0, 2)), draw(st.integers(1, 2))
+    a, weight = ((length, batch, gates * size), (gates * size, size))
+    operands = [draw(arrays(shape)) for shape in (a, weight, *[(batch, size)] * states)]
+    if draw(st.booleans()):
+        return lambda a, weight, *state: op(a, weight, None, *state), operands
+    operands.insert(2, draw(arrays(gates * size)))
+    return op, operands
+
+
+@st.composite
 def standardize(draw):
     shape, centered = draw(shapes(min_dims=1)), draw(st.booleans())
     axes = draw(hnp.valid_tuple_axes(len(shape), min_size=1))
@@ -649,6 +661,8 @@ CASES = {
     "logistic_loss": logistic_loss(),
     "bernoulli_loss": bernoulli_loss(),
     "standardize": standardize(),
+    "lstm": walks(recurrent.lstm, 4, 2),
+    "gru": walks(recurrent.gru, 3, 1),
 }
 
 

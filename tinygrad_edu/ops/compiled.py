@@ -1,9 +1,8 @@
-"""Loops over rows that Numba compiles, for ops that NumPy computes in a dozen passes.
+"""Loops that Numba compiles, for what NumPy computes in many passes, or by copying many times.
 
-The extra ``fast`` brings Numba; without it the ops are whole, and slower on large arrays. Here an
-array is ``(N, G, M)``: each of G groups is standardized over its N x M entries. Sums are taken in
-float64, and may be taken in any order, so that they use the processor's vectors; a nan or an inf
-goes through them as through NumPy's.
+The extra ``fast`` brings Numba; without it the ops are whole, and slower on large arrays. Sums may
+be taken in any order, so that they use the processor's vectors; a nan or an inf goes through them
+as through NumPy's.
 """
 
 from __future__ import annotations
@@ -17,8 +16,14 @@ import numpy as np
 
 def _kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function as machine code, made for each dtype when first called, and kept on disk."""
-    compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
+    compiled = numba.njit(
+        cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"}
+    )
     return cast("Callable[..., Any]", compiled(function))
+
+
+# Standardization. An array is (N, G, M): each of G groups is standardized over its N x M entries.
+# Sums are taken in float64.
 
 
 @_kernel
@@ -121,6 +126,9 @@ def derivatives(
                     by_bias[0, m] += h
 
 
+# Exponentials and the error function, of float32.
+
+
 @numba.njit(error_model="numpy", fastmath={"contract"})  # no "reassoc": rounding is the method
 def _exp_below_0(x: Any) -> Any:
     """exp x of a float32 x <= 0, to one unit in the last place; 0 where it is below 2^-126.
@@ -192,3 +200,67 @@ def gelu_slopes_of_singles(x: Any, above: Any, below: Any, out: Any) -> None:
         z = np.float32(-20) if z < -20 else z
         cdf = half * _erf_of_single(z * np.float32(np.sqrt(0.5)), above, below) + half
         out[i] = cdf + z * (peak * _exp_below_0(-half * z * z))
+
+
+# Convolution where a group has one channel. The taps and the length are unsigned: of other indices
+# Numba looks at each, whether it is negative.
+
+
+@_kernel
+def correlate(x: Any, taps: Any, weight: Any, length: Any, y: Any) -> None:
+    """Write ``Σ weight[g, o, t] x[n, g, taps[t] + j]`` over t to ``y[n, g, o, j]``, j < length."""
+    last = len(taps) // 5 * 5
+    for n in range(x.shape[0]):
+        for g in range(x.shape[1]):
+            row = x[n, g]
+            for o in range(weight.shape[1]):
+                w, out = weight[g, o], y[n, g, o]
+                for j in range(length):
+                    out[j] = 0
+                for t in range(0, last, 5):  # out is read and written once for five of them
+                    s0, s1, s2, s3, s4 = taps[t], taps[t + 1], taps[t + 2], taps[t + 3], taps[t + 4]
+                    w0, w1, w2, w3, w4 = w[t], w[t + 1], w[t + 2], w[t + 3], w[t + 4]
+                    for j in range(length):
+                        out[j] += (
+                            w0 * row[s0 + j]
+                            + w1 * row[s1 + j]
+                            + w2 * row[s2 + j]
+                            + w3 * row[s3 + j]
+                            + w4 * row[s4 + j]
+                        )
+                for t in range(last, len(taps)):
+                    s0, w0 = taps[t], w[t]
+                    for j in range(length):
+                        out[j] += w0 * row[s0 + j]
+
+
+@_kernel
+def correlate_by_weight(x: Any, taps: Any, h: Any, length: Any, by_weight: Any) -> None:
+    """Add ``Σ h[n, g, o, j] x[n, g, taps[t] + j]`` over n and j to ``by_weight[g, o, t]``."""
+    last = len(taps) // 5 * 5
+    zero = x.dtype.type(0)
+    for n in range(x.shape[0]):
+        for g in range(x.shape[1]):
+            row = x[n, g]
+            for o in range(h.shape[2]):
+                slopes, out = h[n, g, o], by_weight[g, o]
+                for t in range(0, last, 5):
+                    s0, s1, s2, s3, s4 = taps[t], taps[t + 1], taps[t + 2], taps[t + 3], taps[t + 4]
+                    d0 = d1 = d2 = d3 = d4 = zero
+                    for j in range(length):
+                        slope = slopes[j]
+                        d0 += slope * row[s0 + j]
+                        d1 += slope * row[s1 + j]
+                        d2 += slope * row[s2 + j]
+                        d3 += slope * row[s3 + j]
+                        d4 += slope * row[s4 + j]
+                    out[t] += d0
+                    out[t + 1] += d1
+                    out[t + 2] += d2
+                    out[t + 3] += d3
+                    out[t + 4] += d4
+                for t in range(last, len(taps)):
+                    s0, d0 = taps[t], zero
+                    for j in range(length):
+                        d0 += slopes[j] * row[s0 + j]
+                    out[t] += d0

@@ -17,6 +17,7 @@ from tinygrad_edu.errors import OperandError, ShapeError, UnknownNameError
 from tinygrad_edu.graph import plain
 from tinygrad_edu.ops.declare import composite, primitive
 from tinygrad_edu.ops.indexing import getitem
+from tinygrad_edu.ops.planes import Planes, loops_for
 from tinygrad_edu.ops.reduction import sum
 from tinygrad_edu.ops.windows import (
     Lengths,
@@ -57,20 +58,15 @@ def _together(
     geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     found: list[Any] = [None, None, _by_bias(g, y, x, weight, bias) if needed[2] else None]
     kernel, size = weight.shape[2:], x.shape[2:]
-    # Past the ends of g by as much as lets every entry of x meet every position of the kernel.
-    margins = tuple(
-        (e - 1 - before, e - 1 - after)
-        for e, (before, after) in zip(extents(kernel, dilation), padding, strict=True)
-    )
+    margins = _margins_of_result(kernel, stride, padding, dilation)
     # Many channels of g over a large x take longer than the windows of both.
     too_many = math.prod(size) * g.shape[1] > 1.5 * math.prod(g.shape[2:]) * x.shape[1]
-    in_steps_of_1 = set(stride) == {1} and min(map(min, margins)) >= 0
-    if too_many or not (in_steps_of_1 and needed[0] and needed[1]):
+    by_loops = loops_for(x, g, g.shape[1], kernel, stride, groups, g.shape[2:])
+    if too_many or by_loops or not (margins and needed[0] and needed[1]):
         found[0] = _by_input(g, y, x, weight, bias, **geometry) if needed[0] else None
         found[1] = _by_weight(g, y, x, weight, bias, **geometry) if needed[1] else None
         return found
-    # In steps of 1, x met the kernel's entry k where g meets it from the other end. So ∂L/∂x is a
-    # convolution of g with the kernel flipped, and ∂L/∂weight comes of the same windows of g.
+    # ∂L/∂x is a convolution of g with the kernel flipped, and ∂L/∂weight comes of the same windows.
     channels, out = x.shape[1] // groups, g.shape[1] // groups
     backwards = tuple(range(2, weight.ndim))
     flipped = np.swapaxes(_weight_last(np.flip(weight, backwards), groups), -1, -2)
@@ -86,6 +82,20 @@ def _together(
     by_weight = np.moveaxis(by_weight, (-2, -1), (1, 2)).reshape(weight.shape)
     found[1] = np.flip(by_weight, backwards)
     return found
+
+
+def _margins_of_result(
+    kernel: Lengths, stride: Lengths, padding: Margins, dilation: Lengths
+) -> Margins | None:
+    """How much to put around the result for a convolution of it, with the kernel flipped, to lead
+    back to the input: in steps of 1, x met entry k where the result meets it from the other end.
+    None where there is no such convolution.
+    """
+    margins = tuple(
+        (e - 1 - before, e - 1 - after)
+        for e, (before, after) in zip(extents(kernel, dilation), padding, strict=True)
+    )
+    return margins if set(stride) == {1} and min(map(min, margins)) >= 0 else None
 
 
 @primitive(_by_input, _by_weight, _by_bias, together=_together)
@@ -104,6 +114,10 @@ def convolution(
     """
     kernel = weight.shape[2:]
     output = output_size("convolution", x.shape[2:], kernel, stride, padding, dilation)
+    planes = Planes.over(x, weight, len(weight), kernel, stride, padding, dilation, groups, output)
+    if planes:
+        y = planes.convolved(weight)
+        return y if bias is None else _with_bias(y, bias)
     out = len(weight) // groups
     columns = _weight_last(weight, groups).reshape((groups, -1, out))
     y = np.empty((groups, len(x) * math.prod(output), out), np.result_type(x, weight))
@@ -150,6 +164,16 @@ def transposed_convolution(
     """The adjoint of ``convolution`` of an array of this spatial ``size``; besides, the bias."""
     kernel, output = weight.shape[2:], x.shape[2:]
     channels, out = x.shape[1] // groups, weight.shape[1]
+    around = _margins_of_result(kernel, stride, padding, dilation)
+    if around and size == output_size("", output, kernel, stride, around, dilation):
+        planes = Planes.over(
+            x, weight, out * groups, kernel, stride, around, dilation, groups, size
+        )
+        if planes:
+            grouped = np.flip(weight, tuple(range(2, weight.ndim)))
+            grouped = grouped.reshape((groups, channels, out, *kernel))
+            y = planes.convolved(np.swapaxes(grouped, 1, 2).reshape((-1, channels, *kernel)))
+            return y if bias is None else _with_bias(y, bias)
     rows = np.ascontiguousarray(_channels_last(x, groups))
     rows = rows.reshape((groups, len(x) * math.prod(output), channels))
     weight = _weight_last(weight, groups).reshape((groups, math.prod(kernel), out, channels))
@@ -185,6 +209,9 @@ def correlation(
     Shapes: x is what a ``convolution`` takes, h what it returns and the result its weight.
     """
     output = h.shape[2:]
+    planes = Planes.over(x, h, h.shape[1], kernel, stride, padding, dilation, groups, output)
+    if planes and np.isfinite(np.sum(x)):  # the loops multiply what is between rows by 0
+        return planes.correlated(h)
     channels, out = x.shape[1] // groups, h.shape[1] // groups
     h_rows = _channels_last(h, groups).reshape((groups, len(h) * math.prod(output), out))
     weight = np.zeros((groups, math.prod(kernel) * channels, out), np.result_type(x, h))

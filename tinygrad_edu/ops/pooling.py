@@ -120,8 +120,12 @@ def spread_over_windows(
 ) -> Any:
     """Zeros of a spatial ``size``, to which each entry of x adds all over its window."""
     y = padded_zeros(x, size, padding)
+    apart = all(s >= k for s, k in zip(stride, kernel, strict=True))  # then each is written once
     for place in positions(kernel, stride, (1,) * len(kernel), x.shape[2:]):
-        y[(..., *place)] += x
+        if apart:
+            y[(..., *place)] = x
+        else:
+            y[(..., *place)] += x
     return y[(..., *inside(size, padding))]
 
 

@@ -224,6 +224,8 @@ class Tensor(Operators):
             gradient = data = np.asarray(data)
         if data.shape != want:
             extra = data.ndim - len(want)
+            if data is gradient and extra > 0 and data.shape[extra:] == want:  # as of a bias
+                return np.asarray(data.sum(tuple(range(extra))), self.data.dtype)
             lengths = list(zip(want, data.shape[max(extra, 0) :], strict=False))
             if extra < 0 or any(n not in (1, m) for n, m in lengths):
                 raise ShapeError(
@@ -232,10 +234,7 @@ class Tensor(Operators):
                 )
             added = tuple(range(extra))
             repeated = tuple(extra + i for i, (n, m) in enumerate(lengths) if n != m)
-            if data is gradient and not repeated:  # of a bias, most often
-                gradient = np.asarray(data.sum(added))
-            else:
-                gradient = reduction.sum(gradient, added + repeated, True).reshape(want)
+            gradient = reduction.sum(gradient, added + repeated, True).reshape(want)
         if data.dtype != self.data.dtype:
             gradient = gradient.astype(self.data.dtype)
         return gradient

@@ -95,7 +95,7 @@ def _label_cross_entropy_rule(
     # The forward kept e = exp(logits - largest) and Σ e, and left the division of all of e to here.
     e, total = saved
     if averaged:
-        g = np.broadcast_to(g / target.size, target.shape)
+        g = g / target.size
     d = e * (g / total)[..., None]
     d[at_labels(target)] -= g
     return d

@@ -63,8 +63,8 @@ def check_distributions(name: str, target: Any) -> None:
 
 def check_labels(name: str, scores: str, classes: int, labels: Any) -> None:
     """Raise a TargetError where a label names none of the classes."""
-    wrong = (labels < 0) | (labels >= classes)
-    if wrong.any():
+    if labels.size and (labels.min() < 0 or labels.max() >= classes):
+        wrong = (labels < 0) | (labels >= classes)
         place = tuple(np.argwhere(wrong)[0].tolist())
         index = f"index {', '.join(map(str, place))}" if place else "the only one"
         raise TargetError(

@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_edu.errors import UnknownNameError
 from tinygrad_edu.ops.declare import Op, composite, elementwise
 from tinygrad_edu.ops.elementwise import abs, clip, erf, exp, select, tanh, where
-from tinygrad_edu.ops.error_function import gelu_slope, normal_cdf
+from tinygrad_edu.ops.error_function import compiled_gelu_slope, normal_cdf
 
 # Sigmoid and its relatives
 
@@ -105,8 +105,9 @@ def _gelu(x: Any, approximate: str = "none") -> Any:
 
 
 def _gelu_slope(x: Any) -> Any:
-    if x.__class__ is np.ndarray:
-        return gelu_slope(x)
+    compiled = compiled_gelu_slope(x) if x.__class__ is np.ndarray else None
+    if compiled is not None:
+        return compiled
     x = clip(x, -_TAIL, _TAIL)
     return _normal_cdf(x) + x * _NORMAL_PEAK * exp(-0.5 * x * x)  # Φ(x) + x φ(x)
 

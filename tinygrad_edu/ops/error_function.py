@@ -65,21 +65,15 @@ def normal_cdf(x: Any) -> Array:
     return _scaled(x, math.sqrt(0.5), 0.5, 0.5)
 
 
-def gelu_slope(x: Any) -> Array:
-    """Φ(x) + x φ(x), the derivative of x Φ(x), for every entry; φ is the density."""
-    x = np.asarray(x)
+def compiled_gelu_slope(x: Any) -> Array | None:
+    """Φ(x) + x φ(x) for every entry, in one pass; None where there is no compiled loop for x."""
     loops = compiled_loops(x.size) if x.dtype == np.float32 else None
-    if loops:
-        flat = np.ascontiguousarray(x).reshape(-1)
-        out = np.empty_like(flat)
-        loops.gelu_slopes_of_singles(flat, *_SINGLE, out)
-        return out.reshape(x.shape)
-    x = np.clip(x, -40, 40)  # beyond it φ is 0, and the square may overflow float16
-    density = np.exp(-0.5 * x * x)
-    density *= x
-    density *= 1 / math.sqrt(2 * math.pi)
-    density += normal_cdf(x)
-    return density
+    if loops is None:
+        return None
+    flat = np.ascontiguousarray(x).reshape(-1)
+    out = np.empty_like(flat)
+    loops.gelu_slopes_of_singles(flat, *_SINGLE, out)
+    return out.reshape(x.shape)
 
 
 def _scaled(x: Any, scale: float, factor: float, shift: float) -> Array:

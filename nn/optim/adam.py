@@ -84,6 +84,36 @@ class Adam(Optimizer):
         x -= d
         return x
 
+    def update_by_loop(
+        self,
+        x: Any,
+        g: Any,
+        state: State,
+        *,
+        lr: float,
+        betas: Betas,
+        eps: float,
+        weight_decay: float,
+        amsgrad: bool,
+        decoupled_weight_decay: bool,
+    ) -> bool:
+        """After the first step, when there are moments; without ``amsgrad``."""
+        from nn.optim import compiled
+
+        if amsgrad or "exp_avg" not in state:
+            return False
+        beta1, beta2 = betas
+        t = _next_step(state)
+        correction = math.sqrt(1 - beta2**t)
+        rate = lr * correction / (1 - beta1**t)
+        kept = 1 - lr * weight_decay if decoupled_weight_decay else 1
+        penalty = 0 if decoupled_weight_decay else weight_decay
+        numbers = (rate, eps * correction, beta1, 1 - beta1, beta2, 1 - beta2, kept, penalty)
+        compiled.adam(
+            x, g, state["exp_avg"], state["exp_avg_sq"], tuple(map(x.dtype.type, numbers))
+        )
+        return True
+
 
 class AdamW(Adam):
     """θ ← (1 - lr weight_decay) θ - lr m̂ / (√v̂ + eps): Adam with a decay of its own.

@@ -80,6 +80,31 @@ class SGD(Optimizer):
         x -= lr * g
         return x
 
+    def update_by_loop(
+        self,
+        x: Any,
+        g: Any,
+        state: State,
+        *,
+        lr: float,
+        momentum: float,
+        dampening: float,
+        weight_decay: float,
+        nesterov: bool,
+    ) -> bool:
+        """After the first step, when there is a velocity."""
+        from nn.optim import compiled
+
+        v = state.get("momentum_buffer")
+        if momentum and v is None:
+            return False
+        if momentum:
+            numbers = map(x.dtype.type, (lr, momentum, 1 - dampening, weight_decay))
+            compiled.sgd_with_momentum(x, g, v, nesterov, tuple(numbers))
+        else:
+            compiled.sgd(x, g, tuple(map(x.dtype.type, (lr, weight_decay))))
+        return True
+
 
 class Lion(Optimizer):
     """θ ← θ - lr (sign(c) + weight_decay θ), with c = β₁ m + (1 - β₁) g.

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 
-def _kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function as machine code, made for each dtype when first called, and kept on disk."""
     compiled = numba.njit(
         cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"}
@@ -26,7 +26,7 @@ def _kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 # Sums are taken in float64.
 
 
-@_kernel
+@kernel
 def _moments_of(x: Any, g: int, centered: bool) -> tuple[float, float]:
     count = x.shape[0] * x.shape[2]
     total, squares = 0.0, 0.0
@@ -43,14 +43,14 @@ def _moments_of(x: Any, g: int, centered: bool) -> tuple[float, float]:
     return mean, squares / count
 
 
-@_kernel
+@kernel
 def moments(x: Any, means: Any, variances: Any) -> None:
     """Write mean and variance of each group."""
     for g in range(x.shape[1]):
         means[g], variances[g] = _moments_of(x, g, True)
 
 
-@_kernel
+@kernel
 def standardized(
     x: Any, weight: Any, bias: Any, eps: float, centered: bool, known: bool,
     means: Any, reciprocals: Any, y: Any,
@@ -78,7 +78,7 @@ def standardized(
                     out[m] = (row[m] - mean) * reciprocal * weight[0, m] + bias[0, m]
 
 
-@_kernel
+@kernel
 def derivatives(
     g: Any, x: Any, weight: Any, centered: bool, means: Any, reciprocals: Any,
     by_x: Any, by_weight: Any, by_bias: Any,
@@ -146,7 +146,7 @@ def _exp_below_0(x: Any) -> Any:
     return y * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
-@_kernel
+@kernel
 def _exponentials_of_part(row: Any, largest: Any, e: Any) -> Any:
     total = np.float32(0)  # which for few entries has lost little in the end
     for m in range(len(row)):
@@ -155,7 +155,7 @@ def _exponentials_of_part(row: Any, largest: Any, e: Any) -> Any:
     return total
 
 
-@_kernel
+@kernel
 def exponentials_of_singles(x: Any, largest: Any, e: Any, totals: Any) -> None:
     """Write exp(x - largest) of each row of float32, and the sum of the row."""
     for i in range(len(x)):
@@ -166,7 +166,7 @@ def exponentials_of_singles(x: Any, largest: Any, e: Any, totals: Any) -> None:
         totals[i] = total
 
 
-@_kernel
+@kernel
 def _erf_of_single(z: Any, above: Any, below: Any) -> Any:
     """erf z is ``z P(z²) / Q(z²)``, with z in [-4, 4] and the coefficients of P and Q as tuples."""
     z = np.float32(4) if z > 4 else z  # and a nan stays one
@@ -182,7 +182,7 @@ def _erf_of_single(z: Any, above: Any, below: Any) -> Any:
     return np.float32(-1) if y < -1 else y
 
 
-@_kernel
+@kernel
 def erf_of_singles(
     x: Any, scale: Any, above: Any, below: Any, factor: Any, shift: Any, out: Any
 ) -> None:
@@ -191,7 +191,7 @@ def erf_of_singles(
         out[i] = _erf_of_single(x[i] * scale, above, below) * factor + shift
 
 
-@_kernel
+@kernel
 def gelu_slopes_of_singles(x: Any, above: Any, below: Any, out: Any) -> None:
     """Write Φ(x) + x φ(x) of float32, with Φ and φ of the standard normal distribution."""
     half, peak = np.float32(0.5), np.float32(1 / np.sqrt(2 * np.pi))
@@ -206,7 +206,7 @@ def gelu_slopes_of_singles(x: Any, above: Any, below: Any, out: Any) -> None:
 # Numba looks at each, whether it is negative.
 
 
-@_kernel
+@kernel
 def correlate(x: Any, taps: Any, weight: Any, length: Any, y: Any) -> None:
     """Write ``Σ weight[g, o, t] x[n, g, taps[t] + j]`` over t to ``y[n, g, o, j]``, j < length."""
     last = len(taps) // 5 * 5
@@ -234,7 +234,7 @@ def correlate(x: Any, taps: Any, weight: Any, length: Any, y: Any) -> None:
                         out[j] += w0 * row[s0 + j]
 
 
-@_kernel
+@kernel
 def correlate_by_weight(x: Any, taps: Any, h: Any, length: Any, by_weight: Any) -> None:
     """Add ``Σ h[n, g, o, j] x[n, g, taps[t] + j]`` over n and j to ``by_weight[g, o, t]``."""
     last = len(taps) // 5 * 5

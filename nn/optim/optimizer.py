@@ -49,6 +49,8 @@ _RANGES = {
     "tolerance_change": (0, math.inf),
 }
 
+_HALF = np.dtype(np.float16)
+
 # How many entries to update at a time: what a rule reads and writes of them stays in the cache.
 _BLOCK = 32_768
 
@@ -210,7 +212,7 @@ class Optimizer:
         x, g = p.data, plain(p.grad)
         if isinstance(x, np.ndarray):
             # The squares of half-precision gradients underflow: such a step is taken in float32.
-            working = x.astype(np.float32) if x.dtype == np.float16 else x
+            working = x.astype(np.float32) if x.dtype == _HALF else x
             g = np.asarray(g, working.dtype)
             if g.shape != x.shape:
                 raise ShapeError(f"the gradient of {describe(p)} has shape {g.shape}")

@@ -542,19 +542,19 @@ def select(condition: Any, a: Any, b: Any) -> Any:
     numbers, whose differences wrap around and lose no bit, entries are b + (a - b) * condition.
     """
     array = a if isinstance(a, np.ndarray) else b
-    if not isinstance(condition, np.ndarray) or np.size(array) < _LARGE:
+    if not isinstance(condition, np.ndarray) or condition.size < _LARGE:
         return np.where(condition, a, b)
-    whole = _AS_WIDE.get(array.dtype)
+    whole = _AS_WIDE.get(array.dtype) if isinstance(array, np.ndarray) else None
     if whole is None or condition.dtype.kind != "b" or condition.shape != array.shape:
         return np.where(condition, a, b)
+    if b.__class__ is float and b == 0 and math.copysign(1, b) > 0:  # most often it is
+        return (a.view(whole) * condition).view(array.dtype)
     for x in (a, b):
         alike = isinstance(x, np.ndarray) and (x.dtype, x.shape) == (array.dtype, array.shape)
         if not alike and x.__class__ not in (float, int):
             return np.where(condition, a, b)
     a, b = (np.asarray(x, array.dtype).view(whole) for x in (a, b))
-    if not b.ndim and b == 0:
-        bits = a * condition
-    elif not a.ndim and a == 0:
+    if not a.ndim and a == 0:
         bits = b * ~condition
     else:
         bits = a - b

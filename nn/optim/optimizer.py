@@ -99,9 +99,15 @@ class Optimizer:
     def update_by_loop(self, *args: Any, **options: Any) -> bool:
         """``update``, of vectors and in place, by a compiled loop: whether there is one for them.
 
-        A subclass may have one, or one for some states and options; else nothing changes.
+        A subclass may have one, or one for some states and options; else nothing changes. One that
+        has a rule of its own does not inherit that of another rule.
         """
         return False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "update" in vars(cls) and "update_by_loop" not in vars(cls):
+            cls.update_by_loop = Optimizer.update_by_loop  # type: ignore[method-assign]
 
     def __init__(self, params: Params, **defaults: Any) -> None:
         if isinstance(params, Node):

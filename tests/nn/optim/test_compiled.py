@@ -82,6 +82,18 @@ def test_what_has_no_loop_is_updated_without_one(make, options, dtype, calls):
     assert np.isfinite(p.data).all()
 
 
+def test_a_rule_that_takes_the_place_of_another_does_not_inherit_its_loop(calls):
+    class Halving(nn.optim.SGD):
+        def update(self, x, g, state, **options):
+            x *= 0.5
+            return x
+
+    p, _ = trained(Halving, {"lr": 0.1}, np.float32, steps=1)
+    assert not calls
+    start = np.random.default_rng(0).normal(size=p.shape).astype(np.float32)
+    np.testing.assert_array_equal(p.data, start / 2)
+
+
 def test_momentum_that_is_switched_on_later_starts_as_it_does_without_loops(monkeypatch):
     def after(steps):
         p, learner = trained(nn.optim.SGD, {"lr": 0.1}, np.float64)

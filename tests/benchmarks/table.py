@@ -54,7 +54,7 @@ def _lines(found: Found) -> Iterator[str]:
         " rounds, the least and the greatest; and as ratio the median of each round's, our time to"
         " theirs, so that below 1 we are faster. Where times spread widely, threads had to wait for"
         " a core of a shared machine: there the ratio with one thread says more. The limit is what"
-        " the bare matrix products, or the bytes at the bandwidth of a copy, take. **Bold** is a"
+        " the bare matrix products, or the fewest passes over the bytes, take. **Bold** is a"
         " target that was missed. Every process first takes 16 MB and gives them back, as if it had"
         " loaded data, so that malloc keeps what is freed later. Memory is by how much the first"
         " steps raise the peak, once the library is loaded. The extra `fast` was installed, whose"

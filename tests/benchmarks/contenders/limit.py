@@ -67,11 +67,24 @@ def cross_entropy(data: dict[str, Any]) -> Task:
 
 def adam(data: dict[str, Any]) -> Task:
     # Reads parameter, gradient and both moments; writes all but the gradient.
-    return _bytes_of(sum(p.size for p in data["parameters"].values()), 4)
+    return _in_place(data, 4)
 
 
 adamw = adam
 
 
 def sgd(data: dict[str, Any]) -> Task:
-    return _bytes_of(sum(p.size for p in data["parameters"].values()), 3)
+    return _in_place(data, 3)
+
+
+def _in_place(data: dict[str, Any], arrays: int) -> Task:
+    """So many arrays of all the parameters' size read, and all but one written where they are."""
+    entries = sum(p.size for p in data["parameters"].values())
+    x, g, *state = (np.ones(entries, np.float32) for _ in range(arrays))
+
+    def step() -> None:
+        np.add(x, g, out=x)
+        for each in state:
+            np.negative(each, out=each)
+
+    return Task(step, dict)

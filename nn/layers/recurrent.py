@@ -98,7 +98,7 @@ class _Recurrent(Module):
                 output, end = self._walk(x, starts[len(ends)], layer, direction)
                 outputs.append(output)
                 ends.append(end)
-            x = tg.concatenate(outputs, -1)
+            x = tg.concatenate(outputs, -1) if self.bidirectional else outputs[0]
         state = tuple(tg.stack(arrays) for arrays in zip(*ends, strict=True))
         if not batched:
             return x[:, 0], tuple(array[:, 0] for array in state)

@@ -16,10 +16,13 @@ import numpy as np
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function as machine code, made for each dtype when first called, and kept on disk."""
-    compiled = numba.njit(
-        cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"}
-    )
-    return cast("Callable[..., Any]", compiled(function))
+    flags = {"contract", "reassoc", "nsz"}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": flags}
+    try:
+        compiled = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # there is no folder that may be written to: each process compiles anew
+        compiled = numba.njit(**options)(function)
+    return cast("Callable[..., Any]", compiled)
 
 
 # Standardization. An array is (N, G, M): each of G groups is standardized over its N x M entries.
